@@ -1,0 +1,1 @@
+"""The daemon's API on its unix socket, and the client that the command line uses."""

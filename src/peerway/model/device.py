@@ -1,0 +1,78 @@
+"""What was seen of a WireGuard device: a snapshot without secrets, and the map of its AllowedIPs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from peerway.model.keys import PublicKey
+from peerway.model.prefix import Prefix
+
+AllowedIPs = dict[Prefix, PublicKey]
+
+
+class Backend(Enum):
+    """
+    How a device is spoken to.
+    """
+
+    KERNEL = "kernel"
+    USERSPACE = "userspace"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """
+    A peer as WireGuard tells it. Times in nanoseconds of the Unix clock, 0 = never; keepalive in seconds, 0 = off.
+
+    `psk` is a keyed digest of the preshared key under a key that only this process knows, empty if none is set: it
+    tells that a PSK changed, never which one it is.
+    """
+
+    public_key: PublicKey
+    endpoint: str = ""
+    latest_handshake: int = 0
+    rx_bytes: int = 0
+    tx_bytes: int = 0
+    keepalive: int = 0
+    psk: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """
+    A WireGuard device at one moment. `public_key` is None while no private key is set.
+    """
+
+    name: str
+    ifindex: int
+    backend: Backend
+    public_key: PublicKey | None = None
+    listen_port: int = 0
+    fwmark: int = 0
+    peers: Mapping[PublicKey, Peer] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """
+    One whole reading of a device: its snapshot and its AllowedIPs, one map from prefix to peer.
+    """
+
+    device: Device
+    allowed_ips: AllowedIPs
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedIPsDelta:
+    """
+    Changes to the AllowedIPs of one device. `add` gives a prefix to a peer, which takes it from any other
+    atomically; `remove` takes it from the peer that is named. Adds are done first, removals last.
+    """
+
+    add: tuple[tuple[Prefix, PublicKey], ...] = ()
+    remove: tuple[tuple[Prefix, PublicKey], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.add or self.remove)

@@ -1,0 +1,1 @@
+"""Codecs and machines without I/O: bytes in, values out, and back."""
