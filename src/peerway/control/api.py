@@ -9,13 +9,13 @@ from typing import Any, Protocol
 Json = dict[str, Any]
 
 
-class Unknown(LookupError):
+class UnknownError(LookupError):
     """
     The question names something that is not there: an interface, a peer, a prefix. The text says what, and the cure.
     """
 
 
-class Unusable(ValueError):
+class UnusableError(ValueError):
     """
     The request is malformed: not an address, an unknown table, an ambiguous peer. The text says what, and the cure.
     """
@@ -46,7 +46,7 @@ class Drift:
 
 class DaemonApi(Protocol):
     """
-    Each method raises Unknown, Unusable or OSError with a sentence for the user.
+    Each method raises UnknownError, UnusableError or OSError with a sentence for the user.
     """
 
     def status(self, interface: str | None, peer: str | None) -> Json:
@@ -77,7 +77,7 @@ class DaemonApi(Protocol):
         ...
 
     async def reload(self) -> None:
-        """Read the configuration again; a broken file keeps the old settings and raises Unusable."""
+        """Read the configuration again; a broken file keeps the old settings and raises UnusableError."""
         ...
 
     async def add_route(self, request: RouteRequest) -> Json:
