@@ -139,8 +139,8 @@ class Devices(Protocol):
         """A descriptor that is readable when devices may have come or changed (inotify), if there is one."""
         ...
 
-    def read_hints(self) -> None:
-        """Read what waits at `fileno`."""
+    def read_hints(self) -> bool:
+        """Read what waits at `fileno`; whether it says that devices came or changed."""
         ...
 
 

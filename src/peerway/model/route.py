@@ -37,10 +37,10 @@ class NextHop:
 @dataclass(frozen=True, slots=True)
 class Path:
     """
-    A route without its prefix. `nexthop_id` names a nexthop object (RTA_NH_ID); then `nexthops` may be empty.
+    A route without its prefix. Where `nexthop_id` names a nexthop object (RTA_NH_ID), `nexthops` is empty, also when
+    the kernel tells them (net.ipv4.nexthop_compat_mode): the object alone says where the route goes at this moment.
 
-    `source` is the source prefix of a source-specific IPv6 route (RTA_SRC); `flags` keeps rtm_flags of routes only
-    where they matter (RTNH_F_DEAD, RTNH_F_LINKDOWN are dropped).
+    `source` is the source prefix of a source-specific IPv6 route (RTA_SRC).
     """
 
     table: int

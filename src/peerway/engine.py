@@ -1,0 +1,193 @@
+"""The engine: observe, decide, plan, apply, and again. One task, so that nothing is seen half done.
+
+All that is readable is taken in, decided and applied in one batch: a single change goes through at once, and under load
+the batches grow by themselves. There are no fixed delays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from peerway.apply import Applier
+from peerway.features.addresses import disturbs
+from peerway.features.council import Council
+from peerway.model import prefix as px
+from peerway.model.events import Event
+from peerway.model.interface import Interface
+from peerway.model.link import Address
+from peerway.model.plan import Plan, plan
+from peerway.model.policy import OnStop
+from peerway.model.ports import RoutingTable
+from peerway.model.world import World
+from peerway.records import Records
+from peerway.watcher import Watcher
+
+log = logging.getLogger(__name__)
+
+RETRY_FIRST, RETRY_LAST = 1.0, 60.0  # seconds between attempts at what was refused
+
+
+class Engine:
+    """
+    Keeps routes and AllowedIPs in step on all interfaces of one network namespace.
+    """
+
+    def __init__(  # noqa: PLR0913 - the edges, each named once
+        self,
+        world: World,
+        table: RoutingTable,
+        watcher: Watcher,
+        records: Records,
+        *,
+        publish: Callable[[Event], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.world = world
+        self.watcher = watcher
+        self.council = Council(world)
+        self.wake = asyncio.Event()
+        self._table, self._records, self._clock = table, records, clock
+        self._applier = Applier(table, records, publish)
+        self._first = True
+        self._retry_at: dict[int, float] = {}
+        self._retry_after: dict[int, float] = {}
+        self._rounds: list[asyncio.Future[None]] = []
+
+    @property
+    def deadline(self) -> float:
+        """
+        When there is something to do without being woken.
+        """
+        return min([self.watcher.deadline, *self._retry_at.values()])
+
+    async def sync(self) -> None:
+        """
+        Read everything again, and return when it is applied.
+        """
+        self.watcher.look_again()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._rounds.append(done)
+        self.wake.set()
+        await done
+
+    async def step(self) -> None:
+        """
+        One round: take in what is to be seen, and bring every interface to what is wanted.
+        """
+        rounds, self._rounds = self._rounds, []
+        await self.watcher.look()
+        self._welcome()
+        for interface in list(self.world.interfaces.values()):
+            self._retry(interface)
+            if interface.small_dirty:
+                interface.small_dirty = False
+                self._bring_addresses(interface)
+            if interface.dirty:
+                await self._bring(interface)
+        for done in rounds:
+            if not done.done():
+                done.set_result(None)
+
+    def _welcome(self) -> None:
+        for interface in self.watcher.stopped:
+            self._records.forget(interface.ifindex)
+            self._retry_at.pop(interface.ifindex, None)
+        for interface in self.watcher.started:
+            self._records.adopt(interface)
+            interface.refresh_gateways()
+            self.world.dirty_all(interface)
+            log.info(
+                "%s: %s device, %d peers", interface.name, interface.device.backend.value, len(interface.device.peers)
+            )
+        if self._first:
+            self._first = False
+            self._records.forget_others(self.world.interfaces)
+        self.watcher.started.clear()
+        self.watcher.stopped.clear()
+
+    def _retry(self, interface: Interface) -> None:
+        at = self._retry_at.get(interface.ifindex)
+        if at is not None and at <= self._clock():
+            del self._retry_at[interface.ifindex]
+            interface.dirty |= interface.failures.keys()
+            interface.small_dirty |= "address" in interface.errors
+
+    def _retry_later(self, interface: Interface) -> None:
+        after = self._retry_after.get(interface.ifindex, RETRY_FIRST)
+        self._retry_after[interface.ifindex] = min(after * 2, RETRY_LAST)
+        self._retry_at[interface.ifindex] = self._clock() + after
+
+    # addresses
+
+    def _bring_addresses(self, interface: Interface) -> None:
+        wanted = self.council.addresses(interface)
+        present = {address for address in self.world.addresses if address.ifindex == interface.ifindex}
+        try:
+            self._change_addresses(interface, wanted, present)
+        except OSError as error:
+            interface.errors["address"] = f"cannot set the derived addresses: {error.strerror or error}"
+            self._retry_later(interface)
+        else:
+            interface.errors.pop("address", None)
+
+    def _change_addresses(self, interface: Interface, wanted: frozenset[Address], present: set[Address]) -> None:
+        disturbing = [address for address in present if disturbs(address, wanted)]
+        if disturbing or (not interface.link.up and any(px.is_link_local(address.address) for address in wanted)):
+            self._table.stop_kernel_link_local(interface.ifindex)
+        there = {address.address for address in present}
+        for address in sorted(wanted):
+            if address.address not in there:
+                self._table.add_address(address)
+        ours = {address for address in present if address.protocol == interface.policy.route_protocol}
+        keep = {address.address for address in wanted}
+        for address in sorted({address for address in ours if address.address not in keep} | set(disturbing)):
+            self._table.delete_address(address)
+
+    # AllowedIPs and routes
+
+    async def _bring(self, interface: Interface) -> None:
+        council = self.council
+        todo = plan(
+            interface,
+            lambda prefix: council.verdict(interface, prefix),
+            lambda prefix: council.routes(interface, prefix),
+            lambda prefix: self.world.own_routes(interface, prefix),
+        )
+        if todo and not await self._applier.apply(interface, self.watcher.watched[interface.ifindex].handle, todo):
+            self.watcher.read_soon(interface.ifindex)
+        if not interface.failures:
+            self._retry_after.pop(interface.ifindex, None)
+        elif interface.ifindex not in self._retry_at:
+            self._retry_later(interface)
+
+    # the end
+
+    async def stop(self) -> None:
+        """
+        Leave the data plane as it is, or, where `on_stop: flush` says so, take away all that is ours.
+        """
+        for interface in list(self.world.interfaces.values()):
+            if interface.policy.on_stop is OnStop.FLUSH:
+                await self._flush(interface)
+
+    async def _flush(self, interface: Interface) -> None:
+        todo = Plan()
+        for prefix, peer in interface.ledger.ours.items():
+            waiting = interface.ledger.displaced.get(prefix)
+            if waiting is not None:
+                todo.give.append((prefix, waiting))
+            else:
+                todo.take.append((prefix, peer))
+        own = [(prefix, path) for prefix in self.world.rib for path in self.world.own_routes(interface, prefix)]
+        ours = interface.policy.route_protocol
+        try:
+            await self.watcher.watched[interface.ifindex].handle.apply(todo.delta)
+            self._table.delete_routes(own)
+            for address in self.world.addresses:
+                if address.ifindex == interface.ifindex and address.protocol == ours:
+                    self._table.delete_address(address)
+            self._records.forget(interface.ifindex)
+        except OSError as error:
+            log.warning("%s: cannot take away all that is ours: %s", interface.name, error.strerror or error)
