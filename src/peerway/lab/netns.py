@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,7 +96,12 @@ def members(name: str) -> list[int]:
 def _prepare_directory() -> None:
     """Make /run/netns a shared mount, as ip(8) does, so that a namespace's end reaches other mount namespaces."""
     DIRECTORY.mkdir(parents=True, exist_ok=True)
-    if not DIRECTORY.is_mount():
-        where = os.fsencode(DIRECTORY)
+    where = os.fsencode(DIRECTORY)
+    try:
+        _call("mount", b"", where, b"none", MS_SHARED | MS_REC, None)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # Not a mount yet. (Comparing devices would not tell: it becomes one of the same file system.)
         _call("mount", where, where, b"none", MS_BIND | MS_REC, None)
         _call("mount", b"", where, b"none", MS_SHARED | MS_REC, None)
