@@ -195,7 +195,7 @@ class NetlinkSocket:
 
     def _send(self, data: bytes) -> None:
         # What was left behind by a dump that nobody read to its end, or by an answer that came too late.
-        with contextlib.suppress(RemoteProtocolError):
+        with contextlib.suppress(RemoteProtocolError, OSError):
             while self.receive_waiting() is not None:
                 pass
         self._socket.send(data)

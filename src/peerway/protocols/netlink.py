@@ -47,7 +47,7 @@ NLMSGERR_ATTR_OFFS: Final = 2
 HEADER: Final = Struct("=IHHII")  # length, type, flags, sequence number, port id
 ATTRIBUTE: Final = Struct("=HH")  # length, type
 _ERROR: Final = Struct("=i")
-_ORDER: Final[Literal["little", "big"]] = sys.byteorder
+ORDER: Final[Literal["little", "big"]] = sys.byteorder
 _PADDING: Final = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
@@ -125,7 +125,7 @@ def number(value: Buffer, size: int) -> int:
     """
     if len(value) != size:
         raise RemoteProtocolError(f"netlink: a number of {size} bytes has {len(value)}")
-    return int.from_bytes(value, _ORDER)
+    return int.from_bytes(value, ORDER)
 
 
 def u8(value: Buffer) -> int:
@@ -209,17 +209,17 @@ def nested(kind: int, *children: bytes) -> bytes:
 
 def attribute_u8(kind: int, value: int) -> bytes:
     """Build an attribute of one byte."""
-    return attribute(kind, value.to_bytes(1, _ORDER))
+    return attribute(kind, value.to_bytes(1, ORDER))
 
 
 def attribute_u16(kind: int, value: int) -> bytes:
     """Build an attribute of two bytes."""
-    return attribute(kind, value.to_bytes(2, _ORDER))
+    return attribute(kind, value.to_bytes(2, ORDER))
 
 
 def attribute_u32(kind: int, value: int) -> bytes:
     """Build an attribute of four bytes."""
-    return attribute(kind, value.to_bytes(4, _ORDER))
+    return attribute(kind, value.to_bytes(4, ORDER))
 
 
 def attribute_text(kind: int, value: str) -> bytes:
