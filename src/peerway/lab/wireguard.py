@@ -129,7 +129,9 @@ def create(
         _start_wireguard_go(namespace, name)
     else:
         namespace.ip("link", "add", name, "type", "wireguard")
-    namespace.run("wg", "set", name, "listen-port", str(listen_port), "private-key", "/dev/stdin", input=private_key)
+    namespace.run(
+        "wg", "set", name, "listen-port", str(listen_port), "private-key", "/proc/self/fd/0", input=private_key
+    )
     namespace.ip("link", "set", name, "up")
     return WireGuard(namespace, name, public_key_of(private_key), listen_port, userspace)
 
