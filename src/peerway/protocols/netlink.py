@@ -45,6 +45,7 @@ NLMSGERR_ATTR_MSG: Final = 1
 NLMSGERR_ATTR_OFFS: Final = 2
 
 HEADER: Final = Struct("=IHHII")  # length, type, flags, sequence number, port id
+START: Final = Struct("=IHH")  # the header's length, type and flags
 ATTRIBUTE: Final = Struct("=HH")  # length, type
 _ERROR: Final = Struct("=i")
 ORDER: Final[Literal["little", "big"]] = sys.byteorder

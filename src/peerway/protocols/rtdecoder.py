@@ -9,7 +9,6 @@ that the careful reader found to be so are remembered; all others go the careful
 from __future__ import annotations
 
 from collections.abc import Callable
-from struct import Struct
 from typing import Final, Literal, cast
 
 from peerway.model.prefix import AF_INET, AF_INET6, V6, Prefix
@@ -25,7 +24,6 @@ never repeats a metric can make us hold."""
 Found = tuple[Path, int, int]
 """Of one key: the path, the address bits that count, and the number of family and length."""
 
-_START: Final = Struct("=IHH")  # length, type and flags of a message header
 _DST: Final = {family: nl.ATTRIBUTE.pack(4 + size, 1) for family, size in ((AF_INET, 4), (AF_INET6, 16))}
 # Sizes of payloads that can hold struct rtmsg, one attribute of eight bytes (RTA_TABLE), and RTA_DST.
 _LEAST_V4: Final = 28
@@ -108,7 +106,7 @@ class RouteCollector:
         # A million routes come through here: local names, no call and no object per route.
         others: list[nl.Message] = []
         routes = cast("dict[int, Path | tuple[Path, ...]]", self.routes)
-        chosen, start, number = self._chosen, _START.unpack_from, int.from_bytes
+        chosen, start, number = self._chosen, nl.START.unpack_from, int.from_bytes
         at, end = 0, len(datagram)
         while end - at >= nl.HEADER.size:
             length, kind, flags = start(datagram, at)
@@ -163,13 +161,7 @@ class RouteCollector:
                 routes[prefix] = (first, path)
 
 
-def change_kind(kind: int, flags: int) -> RouteChangeKind:
-    """
-    What a notification says: its type and the flags of the request that caused it (fib_table_insert in
-    net/ipv4/fib_trie.c, inet6_rt_notify in net/ipv6/route.c).
-    """
-    if kind == RTM_DELROUTE:
-        return RouteChangeKind.DELETED
+def _new_kind(flags: int) -> RouteChangeKind:
     if flags & nl.NLM_F_REPLACE:
         return RouteChangeKind.REPLACED
     if flags & nl.NLM_F_APPEND:
@@ -177,3 +169,16 @@ def change_kind(kind: int, flags: int) -> RouteChangeKind:
     if flags & nl.NLM_F_EXCL:
         return RouteChangeKind.ADDED
     return RouteChangeKind.PREPENDED
+
+
+_NEW_KINDS: Final = tuple(_new_kind(bits << 8) for bits in range(16))
+
+
+def change_kind(kind: int, flags: int) -> RouteChangeKind:
+    """
+    What a notification says: its type, and the flags of the request that caused it (fib_table_insert in
+    net/ipv4/fib_trie.c, inet6_rt_notify in net/ipv6/route.c).
+
+    An IPv6 route that was added with several next hops at once comes as PREPENDED, with all of them.
+    """
+    return RouteChangeKind.DELETED if kind == RTM_DELROUTE else _NEW_KINDS[flags >> 8 & 15]
