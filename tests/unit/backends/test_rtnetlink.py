@@ -1,0 +1,124 @@
+"""The routing table's edge: what it makes of a stream with faults, and that it reads this machine without privilege."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+from typing_extensions import override
+
+from peerway.backends.netlink import NetlinkSocket
+from peerway.backends.rtnetlink import Rtnetlink
+from peerway.model import prefix as px
+from peerway.model.ports import Gap, RoutingTable
+from peerway.model.route import NextHop, NexthopChange, Path, RouteChange, RouteChangeKind
+from peerway.protocols import netlink as nl
+from tests.harness.routes import payload_of
+
+NET = px.parse("10.1.0.0/16")
+HOPS = (NextHop(3, px.parse_address("fe80::1")),)
+PATH = Path(254, 4, 0, HOPS)
+
+
+class Script(NetlinkSocket):
+    """A socket at which these datagrams and errors wait."""
+
+    def __init__(self, *waiting: bytes | OSError) -> None:
+        self.waiting = list(waiting)
+
+    @override
+    def receive_waiting(self) -> bytes | None:
+        if not self.waiting:
+            return None
+        first = self.waiting.pop(0)
+        if isinstance(first, OSError):
+            raise first
+        return first
+
+    @override
+    def close(self) -> None:
+        self.waiting.clear()
+
+
+def table(*waiting: bytes | OSError) -> Rtnetlink:
+    made = Rtnetlink()
+    made._hear.close()
+    made._hear = Script(*waiting)
+    return made
+
+
+def new(path: Path, flags: int = 0x600, kind: int = 24) -> bytes:
+    return nl.message(kind, flags, 0, payload_of(NET, path))
+
+
+def test_it_is_what_the_engine_needs() -> None:
+    """It has the shape of a RoutingTable, and reads links, addresses, routes and nexthop objects without privilege."""
+    with Rtnetlink() as opened:
+        edge: RoutingTable = opened
+        assert edge.fileno() > 0
+        assert edge.links()[1].name == "lo"
+        assert all(address.ifindex for address in edge.addresses())
+        assert isinstance(edge.nexthops(), dict)
+        assert all(
+            path.table for path in edge.routes(lambda path: path.table == 254).values() if isinstance(path, Path)
+        )
+        assert edge.lookup(px.parse_address("127.0.0.1")) is None
+        assert edge.read_changes() is not None
+
+
+def test_changes_come_in_order_however_they_are_packed() -> None:
+    """One message to a datagram or many, routes among others: the order is the kernel's."""
+    moved = Path(254, 4, 7, HOPS)
+    gone = nl.message(105, 0, 0, bytes(8) + nl.attribute_u32(1, 9))
+    changes = table(new(PATH), gone + new(moved, 0x100), new(moved, 0, 25)).read_changes()
+    assert changes == [
+        RouteChange(RouteChangeKind.ADDED, NET, PATH),
+        NexthopChange(9, None),
+        RouteChange(RouteChangeKind.REPLACED, NET, moved),
+        RouteChange(RouteChangeKind.DELETED, NET, moved),
+    ]
+
+
+def test_a_loss_is_a_gap_behind_all_that_waited() -> None:
+    """After ENOBUFS nothing that waited is believed, everything is read, and the list ends with one Gap."""
+    lost = OSError(errno.ENOBUFS, "")
+    edge = table(new(PATH), lost, new(PATH), lost, new(PATH))
+    first, second = edge.read_changes()
+    assert first == RouteChange(RouteChangeKind.ADDED, NET, PATH)
+    assert isinstance(second, Gap)
+    assert edge.read_changes() == []
+
+
+@pytest.mark.parametrize("bad", [b"\0", b"", new(PATH)[:-3], nl.message(16, 0, 0, b"1"), nl.message(24, 0, 0, b"\2")])
+def test_a_message_that_cannot_be_read_is_a_gap(bad: bytes) -> None:
+    """Malformed bytes say their reason where they stood, and the stream goes on; an empty datagram says nothing."""
+    changes = table(bad, new(PATH)).read_changes()
+    assert changes[-1] == RouteChange(RouteChangeKind.ADDED, NET, PATH)
+    assert [isinstance(change, Gap) for change in changes[:-1]] == [True] * bool(bad)
+
+
+def test_other_errors_of_the_socket_are_told() -> None:
+    """Only ENOBUFS is a loss; any other error is the caller's."""
+    with pytest.raises(OSError, match="broken"):
+        table(OSError(errno.EIO, "broken")).read_changes()
+
+
+def test_the_kernels_own_routes_are_left_out() -> None:
+    """Table local, and local, broadcast, anycast and multicast routes, say nothing of routing."""
+    own = [Path(255, 2, 0, HOPS)] + [Path(254, 2, 0, HOPS, type=kind) for kind in (2, 3, 4, 5)]
+    assert table(*(new(path) for path in own), *(new(path, 0, 25) for path in own)).read_changes() == []
+
+
+def test_a_route_that_takes_anothers_place_is_always_told() -> None:
+    """A replacement of any type is told, for the route in whose place it stands was perhaps a unicast one."""
+    for kind in (2, 6, 7):
+        path = Path(254, 4, 0, type=kind)
+        assert table(new(path, 0x100)).read_changes() == [RouteChange(RouteChangeKind.REPLACED, NET, path)]
+    assert table(new(Path(255, 4, 0, type=2), 0x100)).read_changes() == []
+
+
+def test_a_long_stream_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than the limit is read at once, and nothing is lost at the seam."""
+    monkeypatch.setattr("peerway.backends.rtnetlink.READ_LIMIT", 3)
+    edge = table(*[new(PATH)] * 7)
+    assert [len(edge.read_changes()) for _ in range(4)] == [3, 3, 1, 0]

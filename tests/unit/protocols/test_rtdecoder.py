@@ -1,0 +1,122 @@
+"""The quick reader says what the careful reader says, and gives equal paths as one object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peerway.model import prefix as px
+from peerway.model.prefix import Prefix
+from peerway.model.route import NextHop, Path, RouteChange, RouteChangeKind
+from peerway.protocols import netlink as nl
+from peerway.protocols import rtdecoder
+from peerway.protocols.errors import RemoteProtocolError
+from peerway.protocols.rtdecoder import RouteCollector, RouteDecoder, change_kind
+from peerway.protocols.rtroute import parse_route
+from tests.harness.routes import damaged, payload_of, prefixes, routes, shuffled_payloads
+
+GATEWAY = px.parse_address("fe80::1")
+PATH = Path(254, 4, 1024, (NextHop(3, GATEWAY),))
+PAYLOADS = shuffled_payloads().map(lambda one: one[0]) | st.builds(lambda one: payload_of(*one), routes())
+
+
+def outcome(read: Callable[[bytes], object], data: bytes) -> object:
+    try:
+        return read(data)
+    except RemoteProtocolError:
+        return RemoteProtocolError
+
+
+def careful(data: bytes) -> object:
+    read = parse_route(data)
+    return read and (read.prefix, read.path)
+
+
+@given(st.lists(PAYLOADS | damaged(PAYLOADS) | st.binary(max_size=70), max_size=12))
+def test_the_quick_reader_agrees_with_the_careful_one(payloads: list[bytes]) -> None:
+    """For any sequence of good, shuffled and damaged messages, each seen twice, both readers say the same."""
+    decoder = RouteDecoder()
+    for payload in payloads * 2:
+        assert outcome(decoder.route, payload) == outcome(careful, payload)
+
+
+@given(PAYLOADS, st.lists(st.tuples(st.integers(0, 120), st.integers(0, 255)), min_size=1, max_size=3))
+def test_a_known_message_with_other_bytes_is_read_anew(payload: bytes, edits: list[tuple[int, int]]) -> None:
+    """What was learned from one message is not used for one that differs in more than its address."""
+    decoder, data = RouteDecoder(), bytearray(payload)
+    decoder.route(payload)
+    for at, value in edits:
+        data[at % len(data)] = value
+    assert outcome(decoder.route, bytes(data)) == outcome(careful, bytes(data))
+
+
+@given(st.lists(prefixes(), min_size=2, max_size=20))
+def test_equal_paths_are_one_object(nets: list[Prefix]) -> None:
+    """However a message is read, quickly or not, the same path is the same object."""
+    decoder = RouteDecoder()
+    found = [decoder.route(payload_of(net, PATH)) for net in nets]
+    assert [one[0] for one in found if one] == nets
+    assert {id(one[1]) for one in found if one} == {id(decoder.intern(Path(254, 4, 1024, (NextHop(3, GATEWAY),))))}
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that never repeats a metric does not fill our memory, and is still read rightly."""
+    monkeypatch.setattr(rtdecoder, "KNOWN_LIMIT", 8)
+    decoder = RouteDecoder()
+    for metric in range(1, 100):
+        path = Path(254, 4, metric, PATH.nexthops)
+        assert decoder.route(payload_of(px.parse("10.0.0.0/8"), path)) == (px.parse("10.0.0.0/8"), path)
+        assert max(len(decoder.interned), len(decoder.known)) <= 8
+
+
+@given(st.lists(routes(), max_size=20), st.sampled_from([0, nl.NLM_F_MULTI, nl.NLM_F_DUMP_INTR]))
+def test_a_dump_is_collected_in_order(table: list[tuple[Prefix, Path]], flags: int) -> None:
+    """Each route of a dump that is kept is there, several of one prefix in their order; the others are not."""
+    collector = RouteCollector(RouteDecoder(), lambda path: path.table == 254)
+    datagram = b"".join(nl.message(24, flags, 1, payload_of(*route)) for route in table) + nl.message(3, 2, 1, bytes(4))
+    others = collector.feed(datagram)
+    want: dict[Prefix, tuple[Path, ...]] = {}
+    for prefix, path in table:
+        if path.table == 254:
+            want[prefix] = (*want.get(prefix, ()), path)
+    assert {p: path if isinstance(path, tuple) else (path,) for p, path in collector.routes.items()} == want
+    assert [message.type for message in others] == [*([24] * len(table) if flags & nl.NLM_F_DUMP_INTR else []), 3]
+
+
+@given(st.binary(max_size=100) | damaged(st.builds(nl.message, st.just(24), st.just(2), st.just(1), PAYLOADS)))
+def test_any_datagram_is_collected_or_raises_the_one_error(datagram: bytes) -> None:
+    """Whatever comes in a dump, the collector returns or raises RemoteProtocolError, and agrees with the slow walk."""
+
+    def quick(data: bytes) -> object:
+        collector = RouteCollector(RouteDecoder(), lambda _: True)
+        collector.feed(data + data)  # the second one meets what the first one taught
+        return set(collector.routes)
+
+    def slow(data: bytes) -> object:
+        found = (careful(bytes(m.payload)) for m in nl.messages(data + data) if m.type == 24)
+        return {one[0] for one in found if isinstance(one, tuple)}
+
+    assert outcome(quick, datagram) == outcome(slow, datagram)
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags", "want"),
+    [
+        (24, 0x600, RouteChangeKind.ADDED),
+        (24, 0x200, RouteChangeKind.ADDED),
+        (24, 0xC00, RouteChangeKind.APPENDED),
+        (24, 0x400, RouteChangeKind.PREPENDED),
+        (24, 0x100, RouteChangeKind.REPLACED),
+        (24, 0x500, RouteChangeKind.REPLACED),
+        (25, 0x600, RouteChangeKind.DELETED),
+        (25, 0, RouteChangeKind.DELETED),
+    ],
+)
+def test_the_flags_tell_the_kind(kind: int, flags: int, want: RouteChangeKind) -> None:
+    """The type of the message and the flags of its cause say what happened."""
+    assert change_kind(kind, flags) is want
+    net = px.parse("2001:db8::/32")
+    assert RouteDecoder().change(kind, flags | 2, payload_of(net, PATH)) == RouteChange(want, net, PATH)
