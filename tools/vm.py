@@ -2,6 +2,7 @@
 """Run a command on another kernel: a Debian kernel in QEMU, with this machine's own file system below it.
 
   tools/vm.py fetch [old] [new]                   download the kernels (about 35 MB each, once)
+  tools/vm.py ready                               check this machine, and download what is missing
   tools/vm.py run [options] old|new -- COMMAND    run COMMAND in the guest; its output and exit status become ours
 
 old is Debian 12's kernel, new the newest of Debian 13's backports: the machine's own apt fetches them from the mirror
@@ -67,6 +68,7 @@ exec $b switch_root /new /bin/sh "$s/guest"
 GUEST: Final = """
 touch {out}/booted
 mkdir -p /dev/pts /dev/shm /lib/modules
+ln -s /proc/self/fd /dev/fd; ln -s fd/0 /dev/stdin; ln -s fd/1 /dev/stdout; ln -s fd/2 /dev/stderr
 mount -t devpts p /dev/pts; mount -t tmpfs t /dev/shm; mount -t tmpfs t /run
 mount --bind {modules} /lib/modules
 ip link set lo up; hostname vm-{kernel}; cd {cwd}
@@ -350,6 +352,7 @@ def main(argv: Sequence[str]) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     fetching = verbs.add_parser("fetch", help="download kernels anew")
     fetching.add_argument("kernels", nargs="*", choices=[*SUITES, []], metavar="old|new")
+    verbs.add_parser("ready", help="check this machine and fetch what is missing")
     running = verbs.add_parser("run", help="run a command in a guest")
     running.add_argument("--rw", action="append", default=[], type=Path, help="directory whose changes reach the host")
     running.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="set it in the guest")
@@ -365,6 +368,10 @@ def main(argv: Sequence[str]) -> int:
         for kernel in words.kernels or SUITES:
             with locked(CACHE / f"{kernel}.lock"):
                 print(f"vm: {kernel}: {fetch(kernel)}")
+        return 0
+    if words.verb == "ready":
+        for kernel in SUITES:
+            print(f"vm: {kernel}: {version_of(kernel)}")
         return 0
     how = (words.timeout, words.cpus, words.memory, words.console)
     return run(Order(words.kernel, words.command, words.rw, words.env, *how))

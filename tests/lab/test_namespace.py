@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from peerway.lab import netns, wireguard
+from peerway.lab import netns
 from peerway.lab.namespace import CommandError, Namespace, link, sweep
 from tests.harness.waiting import settle
 
@@ -56,39 +56,6 @@ def test_linked_namespaces_reach_each_other(namespaces: Callable[[str], Namespac
     )
     left.run("ping", "-c1", "-W5", "192.0.2.2")
     left.run("ping", "-c1", "-W5", "2001:db8::2")
-
-
-def test_wireguard_carries_packets_between_namespaces(namespaces: Callable[[str], Namespace]) -> None:
-    """Two devices that know each other carry a ping, and `wg` shows the AllowedIPs that it needs."""
-    left, right = namespaces("left"), namespaces("right")
-    link(left, right, ["192.0.2.1/24"], ["192.0.2.2/24"])
-    here, there = wireguard.create(left), wireguard.create(right)
-    wireguard.connect(here, there, "192.0.2.1", "192.0.2.2")
-    assert here.allowed_ips() == {there.public_key: set()}
-    here.set_peer(there.public_key, allowed_ips=["10.0.0.2/32"])
-    there.set_peer(here.public_key, allowed_ips=["10.0.0.1/32"])
-    left.ip("address", "add", "10.0.0.1/24", "dev", here.name)
-    right.ip("address", "add", "10.0.0.2/24", "dev", there.name)
-    left.run("ping", "-c1", "-W5", "10.0.0.2")
-    assert here.allowed_ips() == {there.public_key: {"10.0.0.2/32"}}
-
-
-def test_a_terminated_program_leaves_nothing() -> None:
-    """SIGTERM in the middle of a lab takes its namespace away before the program ends."""
-    body = (
-        "from peerway.lab.namespace import Namespace\n"
-        "from peerway.lab.signals import raising_at_the_end\n"
-        "import time\n"
-        "with raising_at_the_end(), Namespace('term') as n:\n"
-        "    n.popen('sleep', '1000'); print(n.name, flush=True); time.sleep(1000)\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", body], stdout=subprocess.PIPE, text=True) as program:
-        assert program.stdout is not None
-        name = program.stdout.readline().strip()
-        assert netns.path_of(name).exists()
-        program.terminate()
-        assert program.wait(30) == 128 + signal.SIGTERM
-    assert not netns.path_of(name).exists()
 
 
 def test_a_killed_program_is_swept_up_after() -> None:

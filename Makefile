@@ -1,0 +1,70 @@
+# make demo    three sites in private namespaces; shows the main job in a minute and leaves no trace (root)
+# make test    everything that CI runs: check, lab, interop, kernel, bench (root)
+# make check   format, lint, types, unit tests: what everybody runs before a commit; seconds, no root
+# make unit | lab | interop | kernel | bench      one tier alone
+# make setup   missing Debian packages, and .venv from requirements.lock; the others do what they need of it themselves
+# make docs    configuration reference, schema and manual pages again
+# make lock    requirements.lock again, from pyproject.toml
+# make clean   .venv, caches and logs away
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.peerway
+TIERS := $(PY) tools/tiers.py
+
+# program (or file) that tells whether a package is there : package
+BASE := ip:iproute2 wg:wireguard-tools wireguard-go:wireguard-go ping:iputils-ping bird:bird2
+ROUTING := babeld:babeld /usr/lib/frr/zebra:frr tcpdump:tcpdump ps:procps
+GUESTS := qemu-system-x86_64:qemu-system-x86 /bin/busybox:busybox-static modprobe:kmod \
+	/usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
+ifeq ($(wildcard /usr/lib/qemu/virtiofsd),) # Debian 12 has it in qemu-system-common, Debian 13 apart
+GUESTS += $(if $(filter trixie,$(shell . /etc/os-release && echo $$VERSION_CODENAME)),/usr/libexec/virtiofsd:virtiofsd)
+endif
+
+.PHONY: demo test check unit lab interop kernel bench setup docs lock clean packages
+.DEFAULT_GOAL := check
+
+demo: $(STAMP)
+	@tools/packages.sh $(BASE)
+	@$(VENV)/bin/peerway demo
+
+test: setup
+	@$(TIERS) check lab interop kernel bench
+
+check: $(STAMP)
+	@$(TIERS) check
+
+unit: $(STAMP)
+	@$(TIERS) unit
+
+lab interop kernel bench: setup
+	@$(TIERS) $@
+
+setup: packages $(STAMP)
+
+packages:
+	@tools/packages.sh $(BASE) $(ROUTING) $(GUESTS)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "setup: peerway needs Python 3.11 or later: make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || tools/packages.sh no-venv:python3-venv
+	@echo "setup: $(VENV) from requirements.lock"
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+docs: $(STAMP)
+	@$(PY) tools/docs.py
+
+lock: $(STAMP)
+	@$(PY) -m pip install -q uv
+	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--all-extras pyproject.toml -o requirements.lock
+	@sed -i '1i # make lock: every package that peerway and its tests need, with hashes, for Python 3.11 and later.' \
+		requirements.lock
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests tools -name __pycache__ -prune -exec rm -rf {} +

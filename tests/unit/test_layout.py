@@ -1,0 +1,106 @@
+"""The layout of DESIGN and ARCHITECTURE, read from the source itself: who imports what, and what stays out."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src" / "peerway"
+MODULES = sorted(SOURCE.rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+PURE = ("model", "features", "protocols")
+IMPURE = {"socket", "asyncio", "time", "os", "subprocess", "threading", "random", "select", "pathlib", "nacl.utils"}
+MAY_IMPORT = {  # the one way that imports run; what is not here (cli, daemon, engine, ...) may import all below it
+    "model": {"model"},
+    "protocols": {"model", "protocols"},
+    "features": {"model", "protocols", "features"},
+    "backends": {"model", "protocols", "backends"},
+}
+EDGES = ("backends", "lab", "control", "cli", "daemon.py", "service.py")
+UNTESTED = {"__init__.py", "__main__.py", "ports.py", "api.py"}  # shapes without behaviour
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The full names of what a module imports anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def place(path: Path) -> str:
+    """The folder of a module below the package, or its own name at the top."""
+    return path.relative_to(SOURCE).parts[0]
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if place(path) in PURE], ids=named)
+def test_pure_folders_do_no_input_or_output(path: Path) -> None:
+    """Modules of model, features and protocols import no socket, no clock, no process and no event loop."""
+    assert not IMPURE & set(imports(path))
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if place(path) in MAY_IMPORT], ids=named)
+def test_imports_run_one_way(path: Path) -> None:
+    """Nothing imports from a layer above its own."""
+    own = {name.split(".")[1] for name in imports(path) if name.startswith("peerway.")}
+    assert own <= MAY_IMPORT[place(path)]
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if place(path) not in EDGES], ids=named)
+def test_only_edges_open_sockets_and_start_processes(path: Path) -> None:
+    """Outside backends, control, lab, the command line and the daemon nothing imports socket or subprocess."""
+    assert not {"socket", "subprocess"} & set(imports(path))
+
+
+def test_every_module_has_its_test() -> None:
+    """Each module has a test file of its name, under tests/unit in its folder, or a lab test if it needs a kernel."""
+    kept = {path.name for path in TESTS}
+    mirrored = {path.relative_to(ROOT / "tests") for path in TESTS}
+    missing = []
+    for path in MODULES:
+        where = path.relative_to(SOURCE)
+        mirror = Path("unit", where).with_name(f"test_{path.name}")
+        if path.name not in UNTESTED and mirror not in mirrored and not lab_test_of(where, kept):
+            missing.append(str(where))
+    assert not missing, ", ".join(missing)
+
+
+def lab_test_of(where: Path, kept: set[str]) -> bool:
+    """Edges are tested against real kernels: tests/lab/test_NAME.py or test_FOLDER_NAME.py will do for them."""
+    names = {f"test_{where.name}", f"test_{'_'.join(where.parts)}"}
+    return where.parts[0] in ("backends", "lab", "daemon.py") and bool(names & kept)
+
+
+@pytest.mark.parametrize("path", TESTS, ids=named)
+def test_every_test_is_a_sentence(path: Path) -> None:
+    """Each test function states the truth that it checks, in a docstring."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            assert ast.get_docstring(node), f"{node.name} has no sentence"
+
+
+def test_committed_files_name_no_workplace_and_no_registry() -> None:
+    """No committed file holds a path of the machine it was written on, or the host of a package registry."""
+    hosts = ("pypi" + r"\.org", "pythonhosted" + r"\.org", "deb\\.debian" + r"\.org", "snapshot\\.debian" + r"\.org")
+    forbidden = re.compile(r"(?<![\w.])/wor" + r"k/|(?<![\w.])/roo" + "t/|" + "|".join(hosts))
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    found = []
+    for name in filter(None, listed.stdout.split("\0")):
+        path = ROOT / name
+        if path.is_file() and (hit := forbidden.search(path.read_text(errors="replace"))):
+            found.append(f"{name}: {hit[0]}")
+    assert not found, ", ".join(found)
