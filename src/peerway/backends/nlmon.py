@@ -65,9 +65,10 @@ class NlmonTap:
                 family = wireguard_family(generic)
             self.name, self._ifindex = _make_link(self._route)
             stack.callback(_remove_link, self._route, self._ifindex)
+            _change_link(self._route, self._ifindex, flags=rtlink.IFF_UP)  # or bind() leaves an ENETDOWN behind
             self._socket = _packet_socket(self.name, family)
             stack.callback(self._socket.close)
-            _set_up(self._route, self._ifindex)
+            _change_link(self._route, self._ifindex, nl.attribute_text(IFLA_IFALIAS, ALIAS))
             self._timer = Timer()
             stack.callback(self._timer.close)
             self._epoll = select.epoll()
@@ -181,9 +182,9 @@ def _make_link(route: NetlinkSocket) -> tuple[str, int]:
     raise AssertionError
 
 
-def _set_up(route: NetlinkSocket, ifindex: int) -> None:
-    payload = rtlink.IFINFOMSG.pack(0, 0, ifindex, rtlink.IFF_UP, rtlink.IFF_UP)
-    route.request(rtlink.RTM_NEWLINK, 0, payload + nl.attribute_text(IFLA_IFALIAS, ALIAS), doing="setting up the tap")
+def _change_link(route: NetlinkSocket, ifindex: int, attributes: bytes = b"", *, flags: int = 0) -> None:
+    payload = rtlink.IFINFOMSG.pack(0, 0, ifindex, flags, flags) + attributes
+    route.request(rtlink.RTM_NEWLINK, 0, payload, doing="setting up the tap")
 
 
 def _remove_link(route: NetlinkSocket, ifindex: int) -> None:
