@@ -1,0 +1,250 @@
+"""The daemon's API as HTTP with JSON on a unix socket, so that `curl --unix-socket` works too.
+
+`DaemonApi` answers, this module carries: paths, parameters, errors, who may do what, and streams. Long answers go out
+entry by entry; a client that does not read its events is dropped, never waited for.
+
+Reading needs no more than being able to open the socket (its owner and group). What changes something needs root or
+the daemon's own user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from peerway.control.api import DaemonApi, Json, RouteRequest, UnknownError, UnusableError
+from peerway.control.listener import credentials_of, listen
+
+LOG: Final = logging.getLogger(__name__)
+EVENTS_HELD: Final = 4096  # per client; about a second of a busy stream
+ENTRIES_AT_ONCE: Final = 256
+KEEP_ALIVE: Final = 15.0  # seconds; a comment in a quiet event stream shows that the client has gone
+_SHUTDOWN: Final = 1.0
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class NotAllowedError(Exception):
+    """
+    The caller may not change things. The text says who may.
+    """
+
+
+_STATUS: Final[dict[type, int]] = {UnknownError: 404, UnusableError: 400, NotAllowedError: 403}
+
+
+class Server:
+    """
+    Carries requests to a DaemonApi. `application` may be given more routes (metrics, a page) before it is started.
+    """
+
+    def __init__(self, api: DaemonApi, *, events_held: int = EVENTS_HELD) -> None:
+        self._api = api
+        self._events_held = events_held
+        self._streams: set[asyncio.Queue[Json | None]] = set()
+        self._may_change = frozenset({0, os.geteuid()})
+        self.application = web.Application(middlewares=[_errors_as_json])
+        self.application.add_routes(
+            [
+                web.get("/v1/status", self._status),
+                web.get("/v1/routes", self._routes),
+                web.get("/v1/why", self._why),
+                web.get("/v1/events", self._events),
+                web.post("/v1/verify", self._verify),
+                web.post("/v1/sync", self._privileged(self._sync)),
+                web.post("/v1/reload", self._privileged(self._reload)),
+                web.post("/v1/routes", self._privileged(self._add_route)),
+                web.delete("/v1/routes", self._privileged(self._delete_route)),
+            ]
+        )
+        self.application.on_shutdown.append(self._end_streams)
+
+    def _privileged(self, handler: Handler) -> Handler:
+        async def checked(request: web.Request) -> web.StreamResponse:
+            transport = request.transport
+            caller = credentials_of(transport.get_extra_info("socket")) if transport else None
+            if caller is None or caller.uid not in self._may_change:
+                raise NotAllowedError("only root and the daemon's own user may do this; try again with sudo")
+            LOG.info("%s %s by uid %d, pid %d", request.method, request.path, caller.uid, caller.pid)
+            return await handler(request)
+
+        return checked
+
+    async def _status(self, request: web.Request) -> web.StreamResponse:
+        return _answer(self._api.status(request.query.get("interface"), request.query.get("peer")))
+
+    async def _why(self, request: web.Request) -> web.StreamResponse:
+        target = request.query.get("target")
+        if not target:
+            raise UnusableError("no target; add ?target=ADDRESS or ?target=PREFIX")
+        return _answer(await self._api.why(target))
+
+    async def _verify(self, request: web.Request) -> web.StreamResponse:
+        drift = await self._api.verify(request.query.get("interface"))
+        return _answer({"version": 1, "differences": drift.differences, "checked": drift.checked})
+
+    async def _sync(self, request: web.Request) -> web.StreamResponse:
+        await self._api.sync(request.query.get("interface"))
+        return _answer({"version": 1})
+
+    async def _reload(self, _: web.Request) -> web.StreamResponse:
+        await self._api.reload()
+        return _answer({"version": 1})
+
+    async def _add_route(self, request: web.Request) -> web.StreamResponse:
+        return _answer(await self._api.add_route(await _route_request(request)))
+
+    async def _delete_route(self, request: web.Request) -> web.StreamResponse:
+        return _answer(await self._api.delete_route(await _route_request(request)))
+
+    async def _routes(self, request: web.Request) -> web.StreamResponse:
+        entries = self._api.routes(request.query.get("interface"))
+        first = list(islice(entries, 1))  # an unknown interface is told here, while the answer can still be 404
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        with _unbroken(request):
+            await response.prepare(request)
+            await response.write(b'{"version": 1, "routes": [')
+            for chunk in _lines(first, entries):
+                await response.write(chunk)
+                await asyncio.sleep(0)  # a fast reader would keep the loop here
+            await response.write(b"\n]}\n")
+            await response.write_eof()
+        return response
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+        queue: asyncio.Queue[Json | None] = asyncio.Queue(self._events_held)
+        self._streams.add(queue)
+        try:
+            with _unbroken(request):
+                async with asyncio.TaskGroup() as group:
+                    pump = group.create_task(self._pump(queue))
+                    await asyncio.sleep(0)  # so that the stream is open when the client sees that it is
+                    await response.prepare(request)
+                    await response.write(b": peerway\n\n")
+                    await _send(response, queue)
+                    pump.cancel()
+        finally:
+            self._streams.discard(queue)
+        return response
+
+    async def _pump(self, queue: asyncio.Queue[Json | None]) -> None:
+        """Take events as they come, whatever the client does; drop the client when it is too far behind."""
+        events = self._api.events()
+        try:
+            async for event in events:
+                queue.put_nowait(event)
+            queue.put_nowait(None)
+        except asyncio.QueueFull:
+            LOG.warning("a client does not read its events: %d wait; it is dropped", queue.qsize())
+            raise ConnectionAbortedError("the client does not read") from None
+        finally:
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
+
+    async def _end_streams(self, _: web.Application) -> None:
+        for queue in self._streams:
+            while queue.full():
+                queue.get_nowait()
+            queue.put_nowait(None)
+
+
+@asynccontextmanager
+async def serving(api: DaemonApi, path: Path) -> AsyncIterator[Server]:
+    """
+    Serve on the unix socket at `path` while the block runs. Raises SocketTakenError and OSError (listener.listen).
+    """
+    listener = listen(path)
+    try:
+        server = Server(api)
+        runner = web.AppRunner(server.application, access_log=None, shutdown_timeout=_SHUTDOWN)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, listener.socket).start()
+            yield server
+        finally:
+            await runner.cleanup()
+    finally:
+        listener.close()
+
+
+def _lines(first: list[Json], rest: Iterator[Json]) -> Iterator[bytes]:
+    """Entries as JSON, each on a line of its own, joined by commas; the first chunk is short, to be there at once."""
+    separator, entries = "\n", first
+    while entries:
+        yield (separator + ",\n".join(map(json.dumps, entries))).encode()
+        separator, entries = ",\n", list(islice(rest, ENTRIES_AT_ONCE))
+
+
+async def _send(response: web.StreamResponse, queue: asyncio.Queue[Json | None]) -> None:
+    while True:
+        try:
+            async with asyncio.timeout(KEEP_ALIVE):
+                event = await queue.get()
+        except TimeoutError:
+            await response.write(b": still here\n\n")
+            continue
+        if event is None:
+            await response.write_eof()
+            return
+        await response.write(f"data: {json.dumps(event)}\n\n".encode())
+
+
+async def _route_request(request: web.Request) -> RouteRequest:
+    try:
+        data = await request.json()
+        wanted = RouteRequest(**data)
+    except (ValueError, TypeError):
+        raise UnusableError("not a route; send JSON with prefix, peer, and maybe interface, metric and table") from None
+    texts = (wanted.prefix, wanted.peer, wanted.interface or "", wanted.table or "")
+    if not all(isinstance(text, str) for text in texts) or type(wanted.metric or 0) is not int:
+        raise UnusableError("not a route; metric is a number, all else is text")
+    return wanted
+
+
+def _answer(data: Json, status: int = 200) -> web.Response:
+    return web.Response(text=json.dumps(data) + "\n", status=status, content_type="application/json")
+
+
+@contextmanager
+def _unbroken(request: web.Request) -> Iterator[None]:
+    """Once an answer has begun, the only way left to tell of an error is to break it off."""
+    try:
+        yield
+    except* ConnectionError:
+        _abort(request)  # the client went away, or was dropped
+    except* Exception:
+        LOG.exception("%s %s failed in the middle", request.method, request.path)
+        _abort(request)
+
+
+def _abort(request: web.Request) -> None:
+    if request.transport:
+        request.transport.abort()
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        missing = f"nothing is at {request.path}; the paths begin with /v1/, such as /v1/status"
+        return _answer({"error": missing if error.status == 404 else error.reason}, error.status)
+    except (UnknownError, UnusableError, NotAllowedError) as error:
+        status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+        return _answer({"error": str(error)}, status)
+    except OSError as error:
+        LOG.warning("%s %s: %s", request.method, request.path, error)
+        return _answer({"error": str(error)}, 500)
+    except Exception:
+        LOG.exception("%s %s failed", request.method, request.path)
+        return _answer({"error": "the daemon failed on this; its log has the details (journalctl -u peerway)"}, 500)
