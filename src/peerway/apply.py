@@ -31,8 +31,6 @@ class Applier:
         """
         Carry out a plan. What was refused stands in `interface.failures`. Returns whether the device answered.
         """
-        for prefix in todo.before.keys() | {prefix for prefix, _ in todo.add_routes + todo.delete_routes}:
-            interface.failures.pop(prefix, None)
         try:
             self._records.write(interface, todo.ahead)
             refusals = await handle.apply(todo.delta) if todo.delta else []

@@ -60,6 +60,8 @@ class Engine:
         """
         When there is something to do without being woken.
         """
+        if self.watcher.restless or any(interface.dirty for interface in self.world.interfaces.values()):
+            return 0.0
         return min([self.watcher.deadline, *self._retry_at.values()])
 
     async def sync(self) -> None:
@@ -67,6 +69,12 @@ class Engine:
         Read everything again, and return when it is applied.
         """
         self.watcher.look_again()
+        await self.settled()
+
+    async def settled(self) -> None:
+        """
+        Return after a whole round from now on: what the kernel had announced by now is applied.
+        """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._rounds.append(done)
         self.wake.set()
@@ -149,6 +157,8 @@ class Engine:
 
     async def _bring(self, interface: Interface) -> None:
         council = self.council
+        for prefix in interface.failures.keys() & interface.dirty:
+            del interface.failures[prefix]
         todo = plan(
             interface,
             lambda prefix: council.verdict(interface, prefix),

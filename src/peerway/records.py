@@ -6,10 +6,8 @@ import logging
 from collections.abc import Iterable
 
 from peerway.model.interface import Interface
-from peerway.model.keys import PublicKey
-from peerway.model.ledger import Memory, Op, records_of
+from peerway.model.ledger import Entry, Memory, records_of
 from peerway.model.ports import LedgerStore
-from peerway.model.prefix import Prefix
 from peerway.protocols.ledgerfile import HEADER, DamagedLedgerError, decode, encode
 
 log = logging.getLogger(__name__)
@@ -59,7 +57,7 @@ class Records:
         self._store.replace(key, data)
         self._sizes[key] = (len(data), len(data))
 
-    def write(self, interface: Interface, entries: Iterable[tuple[Op, Prefix, PublicKey]]) -> None:
+    def write(self, interface: Interface, entries: Iterable[Entry]) -> None:
         """
         Append entries; they are in the store when this returns. Raises OSError when the store is full.
         """

@@ -78,6 +78,13 @@ class Watcher:
         """
         return min([watched.due for watched in self.watched.values()] + [self._audit_at])
 
+    @property
+    def restless(self) -> bool:
+        """
+        Whether something is known to be out of date already.
+        """
+        return self._find_due or self._dump_due or self.world.rib.uncertain
+
     def look_again(self) -> None:
         """
         Read everything anew at the next look.

@@ -66,12 +66,11 @@ class WireguardDevices:
         """
         return self._watch.fileno() if self._watch else None
 
-    def read_hints(self) -> None:
+    def read_hints(self) -> bool:
         """
-        Read what waits at `fileno`.
+        Read what waits at `fileno`; whether sockets came or went.
         """
-        if self._watch:
-            self._watch.read_hints()
+        return self._watch is not None and self._watch.read_hints()
 
     def port_ids(self) -> set[int]:
         """

@@ -43,14 +43,17 @@ class DirectoryWatch:
         """
         return self._fd
 
-    def read_hints(self) -> None:
+    def read_hints(self) -> bool:
         """
-        Read what waits, and watch what is there now.
+        Read what waits, and watch what is there now. Whether anything was there to be read.
         """
+        changed = False
         with contextlib.suppress(BlockingIOError):
             while os.read(self._fd, 1 << 16):
-                pass
-        self._watch()
+                changed = True
+        if changed:
+            self._watch()
+        return changed
 
     def close(self) -> None:
         """

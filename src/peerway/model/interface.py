@@ -12,7 +12,7 @@ from peerway.model import prefix as px
 from peerway.model.device import AllowedIPs, Device
 from peerway.model.gateways import Gateways
 from peerway.model.keys import PublicKey
-from peerway.model.ledger import Ledger
+from peerway.model.ledger import Entry, Ledger, Op
 from peerway.model.link import Link
 from peerway.model.nexthops import Nexthops
 from peerway.model.ownership import Verdict
@@ -34,6 +34,7 @@ class Interface:
         self.ledger = Ledger()
         self.dirty: set[Prefix] = set()
         self.small_dirty = True  # addresses are compared again
+        self.unwritten: list[Entry] = []  # what others' changes made of the ledger, for the next plan to write
         self.notes: dict[Prefix, Verdict] = {}
         self.failures: dict[Prefix, str] = {}
         self.errors: dict[str, str] = {}  # last error of each activity, in words for `status`; gone when it heals
@@ -111,13 +112,20 @@ class Interface:
         differ.update(old.keys() - allowed_ips.keys())
         self.held = allowed_ips
         for prefix in differ:
-            if prefix in self.ledger.ours and allowed_ips.get(prefix) != self.ledger.ours[prefix]:
+            mine = self.ledger.ours.get(prefix)
+            if mine is not None and allowed_ips.get(prefix) != mine:
                 self.disown(prefix)
+                self.unwritten.append((Op.DROPPED, prefix, mine))
                 if prefix in allowed_ips:
-                    self.ledger.displaced.pop(prefix, None)
+                    self._forget_displaced(prefix)
             self.note_host(prefix)
         self.dirty |= differ
         return differ
+
+    def _forget_displaced(self, prefix: Prefix) -> None:
+        peer = self.ledger.displaced.pop(prefix, None)
+        if peer is not None:
+            self.unwritten.append((Op.RETURNED, prefix, peer))
 
     def own(self, prefix: Prefix, peer: PublicKey) -> None:
         """
@@ -145,7 +153,7 @@ class Interface:
         """
         gone = {prefix for prefix, peer in self.ledger.displaced.items() if peer not in self.device.peers}
         for prefix in gone:
-            del self.ledger.displaced[prefix]
+            self._forget_displaced(prefix)
         self.dirty |= gone
         return gone
 

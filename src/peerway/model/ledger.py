@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import assert_never
 
 from peerway.model.keys import PublicKey
 from peerway.model.prefix import Prefix
@@ -22,8 +23,12 @@ class Op(IntEnum):
 
     OURS = 1  # we give the prefix to the peer, or already have
     DROPPED = 2  # it is no longer ours at that peer
-    DISPLACED = 3  # somebody pinned it to that peer, and a route has it meanwhile
-    RETURNED = 4  # no longer displaced
+    DISPLACING = 3  # somebody pinned it to that peer, and we are about to take it for a route
+    DISPLACED = 4  # the same, and it was done
+    RETURNED = 5  # no longer displaced
+
+
+Entry = tuple[Op, Prefix, PublicKey]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,13 @@ class Record:
 @dataclass(slots=True)
 class Memory:
     """
-    What the records of a killed process say: for each prefix, every peer at which it may be ours.
+    What the records of a killed process say: for each prefix, every peer at which it may be ours; and which pinned
+    ones are displaced, or were about to be.
     """
 
     maybe: dict[Prefix, set[PublicKey]] = field(default_factory=dict)
     displaced: dict[Prefix, PublicKey] = field(default_factory=dict)
+    displacing: dict[Prefix, PublicKey] = field(default_factory=dict)
 
     def replay(self, records: Iterable[Record]) -> None:
         """
@@ -63,10 +70,16 @@ class Memory:
                 peers.discard(peer)
                 if not peers:
                     self.maybe.pop(prefix, None)
+            case Op.DISPLACING:
+                self.displacing[prefix] = peer
             case Op.DISPLACED:
+                self.displacing.pop(prefix, None)
                 self.displaced[prefix] = peer
             case Op.RETURNED:
+                self.displacing.pop(prefix, None)
                 self.displaced.pop(prefix, None)
+            case _:
+                assert_never(op)
 
 
 class Ledger:
@@ -81,7 +94,8 @@ class Ledger:
     def settle(self, memory: Memory, allowed_ips: Mapping[Prefix, PublicKey], peers: Iterable[PublicKey]) -> None:
         """
         Compare a memory with what the device holds: a prefix is ours only where both say so. A displaced pin counts
-        while its peer exists and the prefix is ours or free; what somebody else holds by now is theirs.
+        while its peer exists and the prefix is ours or free; what somebody else holds by now is theirs. One that was
+        about to be displaced counts only if it came to that, so if the prefix is ours.
         """
         existing = set(peers)
         self.ours = {
@@ -94,6 +108,9 @@ class Ledger:
             for prefix, peer in memory.displaced.items()
             if peer in existing and (prefix in self.ours or prefix not in allowed_ips)
         }
+        for prefix, peer in memory.displacing.items():
+            if peer in existing and prefix in self.ours and self.ours[prefix] != peer:
+                self.displaced[prefix] = peer
 
     def records(self) -> list[Record]:
         """
@@ -105,7 +122,7 @@ class Ledger:
         )
 
 
-def records_of(entries: Iterable[tuple[Op, Prefix, PublicKey]]) -> list[Record]:
+def records_of(entries: Iterable[Entry]) -> list[Record]:
     """
     Entries gathered by operation and peer, in the order of their first appearance.
 

@@ -9,7 +9,7 @@ from typing import assert_never
 from peerway.model.device import AllowedIPsDelta
 from peerway.model.interface import Interface
 from peerway.model.keys import PublicKey
-from peerway.model.ledger import Op
+from peerway.model.ledger import Entry, Op
 from peerway.model.ownership import Origin, Verdict
 from peerway.model.prefix import Prefix
 from peerway.model.route import Path
@@ -17,7 +17,6 @@ from peerway.model.selection import Reason
 
 Judge = Callable[[Prefix], Verdict]
 Routes = Callable[[Prefix], tuple[Path, ...]]
-Entry = tuple[Op, Prefix, PublicKey]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,8 @@ class Plan:
     Changes of one interface, in the order in which they are made: `ahead` into the ledger, `give` and `take` of
     AllowedIPs, routes, `behind` into the ledger.
 
-    `before` remembers the ledger of each prefix that is given or taken, so that a failure can be sorted out.
+    `before` remembers the ledger of each prefix that is given or taken, and `ours` to whom we mean to give it, so that
+    a failure can be sorted out.
     """
 
     ahead: list[Entry] = field(default_factory=list)
@@ -46,6 +46,7 @@ class Plan:
     add_routes: list[tuple[Prefix, Path]] = field(default_factory=list)
     delete_routes: list[tuple[Prefix, Path]] = field(default_factory=list)
     before: dict[Prefix, Former] = field(default_factory=dict)
+    ours: dict[Prefix, PublicKey] = field(default_factory=dict)
 
     @property
     def delta(self) -> AllowedIPsDelta:
@@ -66,13 +67,14 @@ def plan(interface: Interface, judge: Judge, wanted_routes: Routes, own_routes: 
     and what the device has follow when the plan is applied.
     """
     result = Plan()
+    result.ahead, interface.unwritten = interface.unwritten, []
     while interface.dirty:  # a prefix that gives up its place lets others in, which are then dirty
         batch, interface.dirty = sorted(interface.dirty), set()
         for prefix in batch:
             verdict = judge(prefix)
             _note(interface, prefix, verdict)
+            want, have = wanted_routes(prefix), own_routes(prefix)  # before: the ledger is about to take the plan
             _allowed_ip(interface, prefix, verdict, result)
-            want, have = wanted_routes(prefix), own_routes(prefix)
             if want != have:
                 result.add_routes += [(prefix, path) for path in want if path not in have]
                 result.delete_routes += [(prefix, path) for path in have if path not in want]
@@ -115,12 +117,14 @@ def _give(interface: Interface, prefix: Prefix, verdict: Verdict, former: Former
         return
     if displaced is not None and former.displaced != displaced:
         interface.ledger.displaced[prefix] = displaced
-        result.ahead.append((Op.DISPLACED, prefix, displaced))
+        result.ahead.append((Op.DISPLACING, prefix, displaced))
+        result.behind.append((Op.DISPLACED, prefix, displaced))
     if interface.held.get(prefix) == owner == former.mine:
         return
     result.before.setdefault(prefix, former)
     result.ahead.append((Op.OURS, prefix, owner))
     result.give.append((prefix, owner))
+    result.ours[prefix] = owner
     if former.mine is not None and former.mine != owner:
         result.behind.append((Op.DROPPED, prefix, former.mine))
     interface.own(prefix, owner)
@@ -147,8 +151,7 @@ def settle(interface: Interface, todo: Plan, prefix: Prefix) -> None:
     After a failure: whose the prefix is, by what `held` says now and by what the ledger said before and meant to.
     """
     former = todo.before[prefix]
-    meant = {peer for op, other, peer in todo.ahead if op is Op.OURS and other == prefix}
-    candidates = meant | ({former.mine} if former.mine is not None else set())
+    candidates = {peer for peer in (former.mine, todo.ours.get(prefix)) if peer is not None}
     displaced = interface.ledger.displaced.get(prefix, former.displaced)
     owner = interface.held.get(prefix)
     if owner is not None and owner in candidates:

@@ -1,0 +1,177 @@
+"""What the engine holds, told: `status` and `routes`. Nothing is built whole that may be a million long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from peerway.control.api import Json, UnknownError, UnusableError
+from peerway.control.words import Names, gateway_text, losers_json, problem_text, timestamp
+from peerway.features.council import Council
+from peerway.model import prefix as px
+from peerway.model.device import Peer
+from peerway.model.interface import Interface
+from peerway.model.keys import PublicKey
+from peerway.model.ownership import Origin, Verdict
+from peerway.model.prefix import Prefix
+from peerway.model.world import World
+
+VERSION = 1
+
+
+class Views:
+    """
+    Readings of the World for people and programs.
+    """
+
+    def __init__(self, world: World, council: Council, names: Names) -> None:
+        self.world, self.council, self.names = world, council, names
+
+    def interface(self, name: str) -> Interface:
+        """
+        The interface of a name. Raises UnknownError.
+        """
+        found = self.world.by_name(name)
+        if found is None:
+            known = ", ".join(interface.name for interface in self.world.sorted_interfaces()) or "none"
+            raise UnknownError(f"no WireGuard interface is called {name!r}; there is: {known}")
+        return found
+
+    def interfaces(self, name: str | None) -> list[Interface]:
+        """
+        One interface, or all.
+        """
+        return [self.interface(name)] if name is not None else list(self.world.sorted_interfaces())
+
+    def peer(self, interface: Interface, text: str) -> PublicKey:
+        """
+        The peer that a name from the configuration, or the beginning of a public key, means.
+
+        Raises UnknownError, and UnusableError where it means several.
+        """
+        named = {key for key in interface.device.peers if interface.policy.peer(key).name == text}
+        found = named or {key for key in interface.device.peers if str(key).startswith(text)}
+        if not found:
+            raise UnknownError(
+                f"{interface.name} has no peer {text!r}: give a name from the configuration, or a public key"
+            )
+        if len(found) > 1:
+            raise UnusableError(f"{text!r} means {len(found)} peers of {interface.name}: give more of the key")
+        return found.pop()
+
+    def peer_name(self, interface: Interface, key: PublicKey) -> str:
+        """
+        The name from the configuration, else the short key.
+        """
+        return interface.policy.peer(key).name or key.short
+
+    # status
+
+    def status(self, name: str | None, peer: str | None) -> Json:
+        """
+        `peerway status --json`.
+        """
+        return {"version": VERSION, "interfaces": [self._status(item, peer) for item in self.interfaces(name)]}
+
+    def _status(self, interface: Interface, peer: str | None) -> Json:
+        device = interface.device
+        keys = [self.peer(interface, peer)] if peer is not None else sorted(device.peers)
+        result: Json = {
+            "name": interface.name,
+            "backend": device.backend.value,
+            "public_key": None if device.public_key is None else str(device.public_key),
+            "state": self._state(interface),
+            "counts": self.counts(interface),
+            "peers": [self._peer(interface, device.peers[key]) for key in keys],
+        }
+        errors = self._errors(interface)
+        if errors:
+            result["errors"] = errors
+        return result
+
+    def _state(self, interface: Interface) -> str:
+        if interface.errors or interface.failures:
+            return "degraded"
+        return "syncing" if interface.dirty else "in-sync"
+
+    def _errors(self, interface: Interface) -> list[str]:
+        some = sorted(interface.failures)[:10]
+        more = len(interface.failures) - len(some)
+        return [
+            *interface.errors.values(),
+            *(f"{px.text(prefix)}: {interface.failures[prefix]}" for prefix in some),
+            *([f"and {more} prefixes more"] if more else []),
+        ]
+
+    def counts(self, interface: Interface) -> dict[str, int]:
+        """
+        How many prefixes are what. Only what is remarkable is looked at one by one.
+        """
+        ours = len(interface.ledger.ours)
+        learned = sum(interface.counts.values())
+        notes = interface.notes.values()
+        return {
+            "learned": learned,
+            "pinned": len(interface.held) - ours + len(interface.ledger.displaced),
+            "derived": ours - learned,
+            "shadowed": sum(len(verdict.shadowed) for verdict in notes),
+            "refused": sum(len(verdict.refused) for verdict in notes) + len(interface.failures),
+            "unresolved": sum(bool(verdict.problems) for verdict in notes),
+        }
+
+    def _peer(self, interface: Interface, peer: Peer) -> Json:
+        return {
+            "name": interface.policy.peer(peer.public_key).name or None,
+            "public_key": str(peer.public_key),
+            "gateways": [px.address_text(address) for address in interface.gateways.of(peer.public_key)],
+            "endpoint": peer.endpoint or None,
+            "latest_handshake": timestamp(peer.latest_handshake),
+            "rx_bytes": peer.rx_bytes,
+            "tx_bytes": peer.tx_bytes,
+            "learned": interface.counts[peer.public_key],
+        }
+
+    # routes
+
+    def routes(self, name: str | None) -> Iterator[Json]:
+        """
+        The entries of `peerway routes --json`, one by one.
+        """
+        for interface in self.interfaces(name):
+            for prefix in sorted(interface.held.keys() | interface.notes.keys() | interface.failures.keys()):
+                yield self.route(interface, prefix)
+
+    def route(self, interface: Interface, prefix: Prefix) -> Json:
+        """
+        One prefix: owner, why, who is shadowed or refused and for what reason.
+        """
+        verdict = self.council.verdict(interface, prefix)
+        path = self.council.claims(interface, prefix).selection.path
+        owner = interface.held.get(prefix)
+        hops = () if path is None else self.world.nexthops.resolve(path)
+        result: dict[str, Any] = {
+            "interface": interface.name,
+            "prefix": px.text(prefix),
+            "origin": self._origin(interface, prefix, verdict),
+            "owner": None if owner is None else str(owner),
+            "owner_name": None if owner is None else interface.policy.peer(owner).name or None,
+            "gateway": None if owner is None else gateway_text(interface.gateways, owner, path, hops),
+            "table": None if path is None else self.names.table_name(path.table),
+            "protocol": None if path is None else self.names.protocol_name(path.protocol),
+            "metric": None if path is None else path.metric,
+            "shadowed": losers_json(verdict.shadowed),
+            "refused": losers_json(verdict.refused),
+        }
+        reasons = [problem_text(problem) for problem in verdict.problems]
+        if prefix in interface.failures:
+            reasons.append(interface.failures[prefix])
+        if reasons:
+            result["reason"] = "; ".join(dict.fromkeys(reasons))
+        return result
+
+    def _origin(self, interface: Interface, prefix: Prefix, verdict: Verdict) -> str:
+        if prefix in interface.held:
+            if prefix not in interface.ledger.ours:
+                return Origin.PINNED.value
+            return Origin.LEARNED.value if interface.is_learned(prefix) else Origin.DERIVED.value
+        return "refused" if verdict.refused or not verdict.problems else "unresolved"

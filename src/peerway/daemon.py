@@ -1,0 +1,200 @@
+"""The daemon: puts backends, engine and control socket together, and runs until a signal.
+
+Exit codes: 0 stopped, 2 wrong configuration or another daemon, 4 no privilege (DESIGN section 7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from peerway.backends.devices import WireguardDevices
+from peerway.backends.ledgerstore import LedgerFiles, place
+from peerway.backends.names import Names
+from peerway.backends.nlmon import NlmonTap
+from peerway.backends.rtnetlink import Rtnetlink
+from peerway.config import Config, load
+from peerway.config_text import ConfigError
+from peerway.control.api import UnusableError
+from peerway.control.listener import SocketTakenError
+from peerway.control.server import serving
+from peerway.engine import Engine
+from peerway.model.events import Event
+from peerway.model.ports import DeviceTap
+from peerway.model.world import World
+from peerway.records import Records
+from peerway.service import Bulletin, Service
+from peerway.watcher import Watcher
+
+log = logging.getLogger("peerway")
+
+EXIT_USAGE, EXIT_PRIVILEGE = 2, 4
+CAP_NET_ADMIN = 12
+
+
+def main(config_file: Path | None = None) -> int:
+    """
+    Run in the foreground until SIGTERM or SIGINT. Returns the exit code.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr, force=True)
+    try:
+        config = load(config_file)
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - all errors, one a line, for the person at the terminal
+        return EXIT_USAGE
+    if not _may_change_networks():
+        log.error("peerway needs CAP_NET_ADMIN to change routes and WireGuard; run it as root or by its systemd unit")
+        return EXIT_PRIVILEGE
+    try:
+        return asyncio.run(Daemon(config, config_file).run())
+    except SocketTakenError as error:
+        log.error("%s", error)  # noqa: TRY400 - one clear line, no traceback
+        return EXIT_USAGE
+    except PermissionError as error:
+        log.error("no permission: %s; run peerway as root or by its systemd unit", error)  # noqa: TRY400 - as above
+        return EXIT_PRIVILEGE
+
+
+def _may_change_networks() -> bool:
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("CapEff:"):
+                return bool(int(line.split()[1], 16) >> CAP_NET_ADMIN & 1)
+    return os.geteuid() == 0
+
+
+class Daemon:
+    """
+    All parts of one running peerway.
+    """
+
+    def __init__(self, config: Config, config_file: Path | None) -> None:
+        self.config, self.config_file = config, config_file
+        self.stopping = asyncio.Event()
+        self.bulletin = Bulletin()
+        self._reading: list[int] = []
+
+    async def run(self) -> int:
+        """
+        Open everything, tell systemd, work until told to stop. Raises OSError and SocketTakenError.
+        """
+        with ExitStack() as stack:
+            store = LedgerFiles(self.config.daemon.state_directory)
+            stack.callback(store.close)
+            here = place()
+            if not store.lock(here):
+                log.error(
+                    "another peerway runs in this network namespace with %s; stop it first, or set "
+                    "daemon.state_directory",
+                    self.config.daemon.state_directory,
+                )
+                return EXIT_USAGE
+            self._build(stack, Records(store, here))
+            async with serving(self.service, self.config.daemon.control_socket):
+                await self._work()
+        return 0
+
+    def _build(self, stack: ExitStack, records: Records) -> None:
+        table = Rtnetlink()
+        stack.callback(table.close)
+        devices = WireguardDevices()
+        tap = self._tap(devices)
+        if tap is not None:
+            stack.callback(tap.close)
+        world = World()
+        watcher = Watcher(
+            world,
+            table,
+            devices,
+            tap,
+            policies=self.config.policy,
+            publish=self._publish,
+            clock=time.monotonic,
+            poll_interval=self.config.daemon.poll_interval,
+        )
+        watcher.listening = lambda: self.bulletin.has_listeners
+        self.engine = Engine(world, table, watcher, records, publish=self._publish, clock=time.monotonic)
+        self.service = Service(self.engine, table, self.bulletin, Names.read(), self._reload)
+        descriptors = [table.fileno(), devices.fileno(), None if tap is None else tap.fileno()]
+        self._reading = [descriptor for descriptor in descriptors if descriptor is not None]
+
+    def _tap(self, devices: WireguardDevices) -> DeviceTap | None:
+        try:
+            return NlmonTap(devices.port_ids)
+        except OSError as error:
+            log.info("no nlmon tap (%s): changes of other programs are found by polling", error.strerror or error)
+            return None
+
+    def _publish(self, event: Event) -> None:
+        self.engine.council.hear(event)
+        self.bulletin.publish(event)
+
+    def _reload(self) -> None:
+        try:
+            config = load(self.config_file)
+        except ConfigError as error:
+            raise UnusableError(f"the old settings stay:\n{error}") from None
+        self.config = config
+        self.engine.watcher.set_policies(config.policy, config.daemon.poll_interval)
+        log.info("configuration read again")
+
+    def _hangup(self) -> None:
+        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            self._reload()
+        except UnusableError as error:
+            log.error("%s", error)  # noqa: TRY400 - the sentence says all
+        self.engine.wake.set()
+        notify("READY=1")
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._hangup)
+        engine = self.engine
+        await engine.step()
+        if not engine.world.interfaces:
+            log.info("no WireGuard interface yet; waiting for one")
+        notify("READY=1")
+        while not self.stopping.is_set():
+            await self._wait(engine)
+            await engine.step()
+        notify("STOPPING=1")
+        await engine.stop()
+
+    def _stop(self) -> None:
+        self.stopping.set()
+        self.engine.wake.set()
+
+    async def _wait(self, engine: Engine) -> None:
+        """Until something is readable, a deadline passes or somebody calls."""
+        loop = asyncio.get_running_loop()
+        for descriptor in self._reading:
+            loop.add_reader(descriptor, engine.wake.set)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, engine.deadline - time.monotonic())):
+                await engine.wake.wait()
+        for descriptor in self._reading:
+            loop.remove_reader(descriptor)
+        engine.wake.clear()
+
+
+def notify(state: str) -> None:
+    """
+    Tell systemd, if it listens (sd_notify(3)).
+    """
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        channel.sendto(state.encode(), address)

@@ -1,0 +1,217 @@
+"""Random histories of routes, peers, AllowedIPs and deaths: the end state is what the rules say, whatever the way.
+
+A seed makes one history. The model of the test is naive: it looks at the kernel's routes and at who pinned what, and
+says who may own each prefix; it knows nothing of deltas, ledgers or plans.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from peerway.model import prefix as px
+from peerway.model.device import Peer
+from peerway.model.keys import PublicKey
+from peerway.model.ledger import Memory
+from peerway.model.link import Link
+from peerway.model.policy import Pinned, Policy
+from peerway.model.prefix import Prefix
+from peerway.model.route import NextHop, NexthopObject, Path, RouteChangeKind
+from peerway.protocols.ledgerfile import decode
+from tests.harness.memory import Killed
+from tests.harness.site import OTHER, WG, Site, gateway, via
+
+NETS = [px.parse(text) for text in ("10.0.0.0/8", "10.9.0.0/16", "10.9.9.0/24", "0.0.0.0/0", "2001:db8::/32")]
+STEPS = 40
+
+
+class History:
+    """A site, what users pinned on it, and the dice."""
+
+    def __init__(self, seed: int) -> None:
+        self.dice = random.Random(seed)
+        self.site = Site(peers=3, policy=Policy(pinned=self.dice.choice(list(Pinned))))
+        self.pins: dict[Prefix, PublicKey] = {}
+        self.foreign: dict[Prefix, Path] = {}
+        self.told: list[str] = []
+        self.dead = False
+        self.unseen: set[Prefix] = set()  # pinned since the daemon looked: what is undone before it looks never was
+        self.site.table.set_nexthop(NexthopObject(1, NextHop(WG, gateway(self.site.peers[0]))))
+
+    # what may happen
+
+    def random_path(self, prefix: Prefix) -> Path:
+        count = self.dice.choice((1, 1, 1, 2))
+        peers = self.dice.sample(self.site.peers, count)
+        metric = self.dice.choice((32, 64))
+        if self.dice.random() < 0.2 and px.family(prefix) == px.AF_INET:
+            return Path(254, 12, metric, nexthop_id=1)
+        return via(*peers, metric=metric, protocol=self.dice.choice((12, 4)))
+
+    def add_route(self) -> None:
+        prefix = self.dice.choice(NETS)
+        kind = self.dice.choice([kind for kind in RouteChangeKind if kind is not RouteChangeKind.DELETED])
+        if px.family(prefix) == px.AF_INET6:
+            kind = RouteChangeKind.REPLACED
+        if 1 in self.site.table.objects or kind:
+            path = self.random_path(prefix)
+            if not path.nexthop_id or path.nexthop_id in self.site.table.objects:
+                self.site.table.user_add(prefix, path, kind)
+
+    def delete_route(self) -> None:
+        routes = [(p, path) for p, paths in self.site.table.all.items() for path in paths if path.metric != 4096]
+        if routes:
+            self.site.table.user_delete(*self.dice.choice(routes))
+
+    def pin(self) -> None:
+        prefix, peer = self.dice.choice(NETS), self.dice.choice(self.site.peers)
+        if peer not in self.site.device.peers or self.ours_at(prefix, peer):
+            return  # WireGuard does not show that a prefix was given to the peer that has it
+        self.site.device.map[prefix] = self.pins[prefix] = peer
+        self.unseen.add(prefix)
+
+    def ours_at(self, prefix: Prefix, peer: PublicKey) -> bool:
+        """Whether the daemon believes, or a dead one's ledger may say, that it gave the prefix to this peer."""
+        if not self.dead:
+            interface = self.site.world.interfaces.get(WG)
+            return interface is not None and interface.ledger.ours.get(prefix) == peer
+        memory = Memory()
+        for data in self.site.store.data.values():
+            memory.replay(decode(data))
+        return peer in memory.maybe.get(prefix, set())
+
+    def unpin(self) -> None:
+        pinned = [p for p, peer in self.pins.items() if self.site.device.map.get(p) == peer and p not in self.unseen]
+        if pinned:
+            prefix = self.dice.choice(pinned)
+            del self.site.device.map[prefix], self.pins[prefix]
+
+    def drop_learned(self) -> None:
+        held = [p for p in self.site.device.map if p in NETS and p not in self.pins]
+        if held:
+            del self.site.device.map[self.dice.choice(held)]
+
+    def peer_goes(self) -> None:
+        fresh = {self.pins[prefix] for prefix in self.unseen & self.pins.keys()}
+        here = sorted(self.site.device.peers.keys() - fresh)
+        if len(here) > 1:
+            peer = self.dice.choice(here)
+            self.site.device.remove_peer(peer)
+            self.pins = {prefix: other for prefix, other in self.pins.items() if other != peer}
+
+    def peer_comes(self) -> None:
+        for peer in self.site.peers:
+            self.site.device.peers.setdefault(peer, Peer(peer))
+
+    def flap(self) -> None:
+        for up in (False, True):
+            self.site.table.set_link(Link(WG, "wg0", "wireguard", up=up))
+
+    def move_nexthop(self) -> None:
+        if 1 in self.site.table.objects and self.dice.random() < 0.3:
+            self.site.table.delete_nexthop(1)
+        else:
+            self.site.table.set_nexthop(NexthopObject(1, NextHop(WG, gateway(self.dice.choice(self.site.peers)))))
+
+    def foreign_route(self) -> None:
+        prefix = self.dice.choice(NETS)
+        path = Path(254, 4, 4096, (NextHop(OTHER, px.parse("192.0.2.1")),))
+        if prefix not in self.foreign and self.site.table.user_add(prefix, path):
+            self.foreign[prefix] = path
+
+    def refuse(self) -> None:
+        self.site.device.refuse = set(self.dice.sample(NETS, self.dice.randint(0, 2)))
+
+    def fail(self) -> None:
+        self.site.device.fail_after = self.dice.randint(0, 3)
+
+    def lose(self) -> None:
+        self.site.table.lose_notifications()
+
+    # the course of it
+
+    async def run(self) -> None:
+        deeds = [self.add_route] * 5 + [self.delete_route] * 3 + [self.pin, self.unpin, self.drop_learned]
+        deeds += [self.peer_goes, self.peer_comes, self.flap, self.move_nexthop, self.foreign_route]
+        deeds += [self.refuse, self.fail, self.lose]
+        for _ in range(STEPS):
+            deed = self.dice.choice(deeds)
+            self.told.append(deed.__name__)
+            deed()
+            if self.dice.random() < 0.5:
+                continue  # several things happen before the daemon looks
+            if self.dead:
+                self.site.start()
+                self.dead = False
+            self.site.fate.left = self.dice.randint(0, 12) if self.dice.random() < 0.2 else -1
+            try:
+                await self.site.settle()
+                self.unseen.clear()
+            except Killed:
+                self.told.append("KILLED")
+                self.dead = True
+        self.site.fate.left = self.site.device.fail_after = -1
+        self.site.device.refuse = set()
+        if self.dead or self.dice.random() < 0.5:
+            self.site.start()
+            self.dead = False
+        for _ in range(8):
+            await self.site.settle()
+
+    # what must be
+
+    def claims(self, prefix: Prefix) -> tuple[set[PublicKey], bool]:
+        """The peers of the route that the kernel would use, by the test's own reckoning."""
+        best: tuple[int, set[PublicKey]] | None = None
+        for path in self.site.table.all.get(prefix, []):
+            if path.protocol == 87:
+                continue
+            hops = path.nexthops
+            if path.nexthop_id:
+                item = self.site.table.objects[path.nexthop_id]
+                hops = (item.nexthop,) if item.nexthop else ()
+            peers = {p for p in self.site.device.peers if gateway(p) in {hop.gateway for hop in hops}}
+            if peers and (best is None or path.metric < best[0]):
+                best = (path.metric, peers)
+        return (best[1], True) if best else (set(), False)
+
+    def check(self) -> None:
+        site = self.site
+        for prefix in NETS:
+            owner, pin = site.device.map.get(prefix), self.pins.get(prefix)
+            peers, routed = self.claims(prefix)
+            if pin is not None and (site.policy.pinned is Pinned.WINS or not routed):
+                assert owner == pin, f"{px.text(prefix)} was pinned"
+            elif routed:
+                assert owner in peers, f"{px.text(prefix)} is routed"
+            else:
+                assert owner is None, f"{px.text(prefix)} is nobody's"
+            self.check_routes(prefix, pin)
+        assert not site.table.deleted_foreign
+        for prefix, path in self.foreign.items():
+            assert path in site.table.all[prefix]
+        for peer in site.device.peers:
+            assert site.device.map.get(gateway(peer)) == peer
+        ours = {prefix for prefix, peer in site.device.map.items() if prefix in NETS and self.pins.get(prefix) != peer}
+        assert {prefix for prefix in site.interface.ledger.ours if prefix in NETS} == ours
+        learned = [peer for prefix, peer in site.interface.ledger.ours.items() if prefix in NETS]
+        assert {peer: learned.count(peer) for peer in learned} == +site.interface.counts
+        assert not site.interface.failures or self.foreign
+
+    def check_routes(self, prefix: Prefix, pin: PublicKey | None) -> None:
+        own = [path for path in self.site.table.all.get(prefix, []) if path.protocol == 87]
+        wanted = pin is not None and not px.is_default(prefix) and prefix not in self.foreign
+        assert [path.nexthops[0].gateway for path in own] == ([gateway(pin)] if wanted and pin else [])
+
+
+@pytest.mark.parametrize("start", range(0, 3000, 250))
+async def test_any_history_ends_in_the_state_that_the_rules_say(start: int) -> None:
+    """250 histories, with deaths at any instant, lost notifications and failing devices, end as the naive model says."""
+    for seed in range(start, start + 250):
+        history = History(seed)
+        try:
+            await history.run()
+            history.check()
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {error!r}\n{' '.join(history.told)}") from error
