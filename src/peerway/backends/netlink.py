@@ -56,14 +56,14 @@ class Dump:
     """
 
     def __init__(self, sock: NetlinkSocket, seq: int, doing: str) -> None:
-        self._sock, self._seq, self._doing = sock, seq, doing
+        self._sock, self.seq, self._doing = sock, seq, doing
         self._finished = False
         self.interrupted = False
 
     def __iter__(self) -> Iterator[tuple[int, memoryview]]:
         for datagram in self.datagrams():
             for message in nl.messages(datagram):
-                if message.seq != self._seq:
+                if message.seq != self.seq:
                     continue
                 if message.type < nl.NLMSG_MIN_TYPE or message.flags & nl.NLM_F_DUMP_INTR:
                     self.note(message)
@@ -82,7 +82,7 @@ class Dump:
         """
         Take the end of the dump, its error, or the mark that it was interrupted.
         """
-        if message.seq != self._seq:
+        if message.seq != self.seq:
             return
         if message.flags & nl.NLM_F_DUMP_INTR and message.type != nl.NLMSG_ERROR:
             self.interrupted = True

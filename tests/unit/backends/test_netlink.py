@@ -68,7 +68,14 @@ def test_no_refusal_of_a_batch_is_lost_in_a_small_buffer(sock: NetlinkSocket) ->
 
 def test_a_dump_that_was_given_up_spoils_nothing(sock: NetlinkSocket) -> None:
     """The rest of a dump that nobody read is thrown away before the next request."""
-    next(iter(sock.dump(RTM_GETLINK, rtrequest.dump_links())))
+    first = sock.dump(RTM_GETLINK, rtrequest.dump_links())
+    again = sock.dump(RTM_GETLINK, rtrequest.dump_links())
+    seqs = set()
+    for datagram in again.datagrams():
+        for message in nl.messages(datagram):
+            seqs.add(message.seq)
+            again.note(message)
+    assert seqs == {again.seq} != {first.seq}
     assert [reply.type for reply in sock.request(RTM_GETLINK, 0, FIRST)] == [RTM_NEWLINK]
     assert list(sock.dump(RTM_GETLINK, rtrequest.dump_links()))
 

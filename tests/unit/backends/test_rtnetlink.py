@@ -7,8 +7,8 @@ import errno
 import pytest
 from typing_extensions import override
 
-from peerway.backends.netlink import NetlinkSocket
-from peerway.backends.rtnetlink import Rtnetlink
+from peerway.backends.netlink import Dump, NetlinkSocket
+from peerway.backends.rtnetlink import DUMP_TRIES, Rtnetlink
 from peerway.model import prefix as px
 from peerway.model.ports import Gap, RoutingTable
 from peerway.model.route import NextHop, NexthopChange, Path, RouteChange, RouteChangeKind
@@ -122,3 +122,44 @@ def test_a_long_stream_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("peerway.backends.rtnetlink.READ_LIMIT", 3)
     edge = table(*[new(PATH)] * 7)
     assert [len(edge.read_changes()) for _ in range(4)] == [3, 3, 1, 0]
+
+
+class Answers(NetlinkSocket):
+    """A socket that answers each dump of routes with the next of these pairs: flags, and whether a route is there."""
+
+    def __init__(self, *answers: tuple[int, bool]) -> None:
+        self.answers = list(answers)
+        self.asked = 0
+
+    @override
+    def dump(self, kind: int, payload: bytes = b"", *, doing: str = "") -> Dump:
+        self.asked += 1
+        flags, there = self.answers.pop(0)
+        self.next = (new(PATH, flags) if there else b"") + nl.message(nl.NLMSG_DONE, flags, 0, bytes(4))
+        return Dump(self, 0, doing)
+
+    @override
+    def receive(self) -> bytes:
+        return self.next
+
+    @override
+    def close(self) -> None:
+        self.answers.clear()
+
+
+def test_an_interrupted_dump_is_made_again() -> None:
+    """What another change cut short is read again, a whole one is not."""
+    edge = table()
+    edge._ask.close()
+    edge._ask = ask = Answers((nl.NLM_F_DUMP_INTR, False), (0, True), (0, False))
+    assert edge.routes(lambda _: True) == {NET: PATH}
+    assert ask.asked == 3
+
+
+def test_a_dump_that_is_always_interrupted_is_taken_in_the_end() -> None:
+    """Changes without end do not keep us from an answer: after a few tries the last one counts."""
+    edge = table()
+    edge._ask.close()
+    edge._ask = ask = Answers(*[(nl.NLM_F_DUMP_INTR, True)] * 2 * DUMP_TRIES)
+    assert edge.routes(lambda _: True) == {NET: PATH}
+    assert ask.asked == 2 * DUMP_TRIES

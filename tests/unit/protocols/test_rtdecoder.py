@@ -16,7 +16,7 @@ from peerway.protocols import rtdecoder
 from peerway.protocols.errors import RemoteProtocolError
 from peerway.protocols.rtdecoder import RouteCollector, RouteDecoder, change_kind
 from peerway.protocols.rtroute import parse_route
-from tests.harness.routes import damaged, payload_of, prefixes, routes, shuffled_payloads
+from tests.harness.routes import attribute, damaged, header_of, payload_of, prefixes, routes, shuffled_payloads
 
 GATEWAY = px.parse_address("fe80::1")
 PATH = Path(254, 4, 1024, (NextHop(3, GATEWAY),))
@@ -51,6 +51,33 @@ def test_a_known_message_with_other_bytes_is_read_anew(payload: bytes, edits: li
     for at, value in edits:
         data[at % len(data)] = value
     assert outcome(decoder.route, bytes(data)) == outcome(careful, bytes(data))
+
+
+def test_an_address_inside_another_attribute_is_no_destination() -> None:
+    """Bytes at the usual place that only look like RTA_DST are not taken for it, however often they are seen."""
+    decoder, head, real = RouteDecoder(), header_of(px.parse("10.1.0.0/16"), PATH), attribute(1, bytes((10, 1, 0, 0)))
+    for hidden in (b"\x0a\x02\0\0", b"\x0a\x03\0\0"):
+        payload = head + attribute(99, bytes(4) + attribute(1, hidden)) + real
+        assert [decoder.route(payload), decoder.route(payload)] == [careful(payload)] * 2
+
+
+def test_of_two_destinations_the_last_one_counts() -> None:
+    """A message with two RTA_DST is read the careful way each time."""
+    decoder, head, real = RouteDecoder(), header_of(px.parse("10.1.0.0/16"), PATH), attribute(1, bytes((10, 1, 0, 0)))
+    for other in (b"\x0a\x02\0\0", b"\x0a\x03\0\0"):
+        read = decoder.route(head + attribute(15, bytes(4)) + attribute(1, other) + real)
+        assert read is not None
+        assert read[0] == px.parse("10.1.0.0/16")
+
+
+def test_a_known_message_cut_within_its_address_is_refused() -> None:
+    """What was learned from a whole message is not used for one that ends within its address."""
+    known = nl.message(24, 2, 1, payload_of(px.parse("2001:db8::/32"), Path(254, 4, 0)))
+    cut = nl.HEADER.pack(52, 24, 2, 1, 0) + known[16:52]
+    collector = RouteCollector(RouteDecoder(), lambda _: True)
+    collector.feed(known)
+    with pytest.raises(RemoteProtocolError):
+        collector.feed(cut)
 
 
 @given(st.lists(prefixes(), min_size=2, max_size=20))
