@@ -64,7 +64,8 @@ class Endpoint:
         bracketed = host.startswith("[") and host.endswith("]")
         try:
             address = ipaddress.ip_address(host[1:-1] if bracketed else host)
-            if bracketed != (address.version == 6) or not port.isdecimal() or not 0 < int(port) < 65536:
+            proper = value.isascii() and value.isprintable() and " " not in value  # a zone could hold anything
+            if not proper or bracketed != (address.version == 6) or not 0 < int(port) < 65536 or not port.isdecimal():
                 raise ValueError  # noqa: TRY301 - one sentence for all that can be wrong
         except ValueError:
             raise ValueError(f"{value!r} is not an endpoint such as 192.0.2.1:51820 or [2001:db8::1]:51820") from None
