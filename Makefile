@@ -51,15 +51,15 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || tools/packages.sh no-venv:python3-venv
 	@echo "setup: $(VENV) from requirements.lock"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PY) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 docs: $(STAMP)
 	@$(PY) tools/docs.py
 
 lock: $(STAMP)
-	@$(PY) -m pip install -q uv
+	@$(PY) -m pip install -qq uv
 	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--all-extras pyproject.toml -o requirements.lock
 	@sed -i '1i # make lock: every package that peerway and its tests need, with hashes, for Python 3.11 and later.' \

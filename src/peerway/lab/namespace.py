@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -75,10 +76,22 @@ class Namespace:
         for process in reversed(self._processes):
             end(process)
         self._processes.clear()
-        for pid in netns.members(self.name):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self._signal_members(number)
         netns.remove(self.name)
+
+    def _signal_members(self, number: signal.Signals) -> None:
+        """
+        Signal whatever else is in the namespace (what forked away, or a killed program left), and wait for its end.
+        """
+        deadline = time.monotonic() + GRACE
+        told = set[int]()
+        while (members := netns.members(self.name)) and time.monotonic() < deadline:
+            for pid in set(members) - told:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            told |= set(members)
+            time.sleep(0.01)
 
     @contextlib.contextmanager
     def enter(self) -> Iterator[None]:

@@ -154,7 +154,9 @@ def _start_wireguard_go(namespace: Namespace, name: str) -> None:
     if program is None:
         raise CommandError("this kernel has no WireGuard and wireguard-go is missing: apt-get install wireguard-go")
     path = SOCKETS / f"{name}.sock"
-    path.unlink(missing_ok=True)  # a killed daemon leaves it; the name is unique, so it is nobody's
+    if _answers(path):
+        raise CommandError(f"another userspace device on this machine is called {name}: {path} answers")
+    path.unlink(missing_ok=True)  # a killed daemon leaves it
     process = namespace.popen(program, name, env={"WG_PROCESS_FOREGROUND": "1", "LOG_LEVEL": "error"})
     deadline = time.monotonic() + START_TIMEOUT
     while not _answers(path):
