@@ -24,7 +24,7 @@ from aiohttp import web
 from peerway.control.api import DaemonApi, Json, RouteRequest, UnknownError, UnusableError
 from peerway.control.listener import SocketTakenError, credentials_of, listen
 
-__all__ = ["NotAllowedError", "Server", "SocketTakenError", "serving"]
+__all__ = ["NotAllowedError", "Server", "SocketTakenError", "serve"]
 
 LOG: Final = logging.getLogger(__name__)
 EVENTS_HELD: Final = 4096  # per client; about a second of a busy stream
@@ -161,7 +161,7 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(api: DaemonApi, path: Path) -> AsyncIterator[Server]:
+async def serve(api: DaemonApi, path: Path) -> AsyncIterator[Server]:
     """
     Serve on the unix socket at `path` while the block runs. Raises SocketTakenError and OSError (listener.listen).
     """

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from peerway.control.api import Drift, Json, RouteRequest, UnknownError, UnusableError
-from peerway.control.server import serving
+from peerway.control.server import serve
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 OTHER = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw="
@@ -139,7 +139,7 @@ def running(daemon: FakeDaemon, path: Path) -> Iterator[asyncio.AbstractEventLoo
     async def run() -> None:
         stop = asyncio.Event()
         state.update(loop=asyncio.get_running_loop(), stop=stop)
-        async with serving(daemon, path):
+        async with serve(daemon, path):
             ready.set()
             await stop.wait()
 
