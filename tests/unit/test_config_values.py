@@ -15,11 +15,8 @@ from peerway.model.keys import PublicKey
 from peerway.model.policy import ALL_PROTOCOLS, Accept
 
 NAMES = Names({"main": 254, "blue": 100}, {"bird": 12, "own": 90})
-prefixes = st.builds(
-    lambda v6, number, length: px.make(10 if v6 else 2, number.to_bytes(16, "big"), length % (127 if v6 else 31)),
-    st.booleans(),
-    st.integers(0, 2**128 - 1),
-    st.integers(0, 126),
+prefixes = st.builds(px.make, st.just(px.AF_INET), st.binary(min_size=4, max_size=4), st.integers(0, 30)) | st.builds(
+    px.make, st.just(px.AF_INET6), st.binary(min_size=16, max_size=16), st.integers(0, 126)
 )
 
 
