@@ -24,7 +24,7 @@ from peerway.config import Config, load
 from peerway.config_text import ConfigError
 from peerway.control.api import UnusableError
 from peerway.control.listener import SocketTakenError
-from peerway.control.server import serving
+from peerway.control.server import serve
 from peerway.engine import Engine
 from peerway.model.events import Event
 from peerway.model.ports import DeviceTap
@@ -97,7 +97,7 @@ class Daemon:
                 )
                 return EXIT_USAGE
             self._build(stack, Records(store, here))
-            async with serving(self.service, self.config.daemon.control_socket):
+            async with serve(self.service, self.config.daemon.control_socket):
                 await self._work()
         return 0
 

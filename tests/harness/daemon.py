@@ -85,6 +85,7 @@ class Daemon:
             self._be_the_daemon(daemon.main)
         if wait:
             self.settle(self._answers, what="an answer on the control socket")
+            self.request("POST", "/v1/sync")  # what a test does next, it does to a daemon that has seen all
         return self
 
     def kill(self) -> None:

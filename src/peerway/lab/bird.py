@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,14 +44,14 @@ class Bird:
         """
         return self.home / f"{self.label}.bird.log"
 
-    def start(self, config: str) -> None:
+    def start(self, config: str) -> subprocess.Popen[bytes]:
         """
         Write the configuration and start BIRD in the foreground; it ends with the namespace.
         """
         path = self.home / f"{self.label}.bird.conf"
         path.write_text(config)
         with self.log.open("wb") as log:
-            self.namespace.popen(program("bird"), "-f", "-c", str(path), "-s", str(self.socket), stdout=log)
+            return self.namespace.popen(program("bird"), "-f", "-c", str(path), "-s", str(self.socket), stdout=log)
 
     def ask(self, *words: str) -> str:
         """

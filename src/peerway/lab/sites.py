@@ -41,8 +41,7 @@ protocol kernel {{ ipv6 {{ import none;
     export filter {{ if source != RTS_BGP then reject; krt_prefsrc = 2001:db8:{number}::1; accept; }}; }}; }}
 protocol static service {{ disabled; ipv4; route 10.99.0.0/24 unreachable; }}
 protocol static service6 {{ disabled; ipv6; route 2001:db8:99::/48 unreachable; }}
-filter ours {{ if net ~ [10.{number}.0.0/24, 2001:db8:{number}::/48, 10.99.0.0/24, 2001:db8:99::/48]
-    && source != RTS_BGP then accept; reject; }}
+filter ours {{ if source = RTS_BGP then reject; accept; }}
 """
 
 # The neighbour is a link-local address on the WireGuard interface, so IPv4 routes get an IPv6 next hop (RFC 8950).
@@ -69,6 +68,7 @@ class Site:
     home: Path
     bird: Bird
     peerway: subprocess.Popen[bytes] | None = None
+    routing: subprocess.Popen[bytes] | None = None
 
     @property
     def gateway(self) -> str:
@@ -139,6 +139,14 @@ class Site:
             self.peerway.wait()
             self.peerway = None
 
+    def trouble(self) -> str:
+        """
+        Which of its programs ended by itself; empty if none did.
+        """
+        started = {"peerway": self.peerway, "BIRD": self.routing}
+        ended = [name for name, process in started.items() if process is not None and process.poll() is not None]
+        return f"{' and '.join(ended)} ended at {self.name}" if ended else ""
+
     def start_bird(self, sites: Sequence[Site]) -> None:
         """
         Start BIRD with a session to each other site.
@@ -154,7 +162,7 @@ class Site:
                     as_number=65000 + other.number,
                     device=self.device.name,
                 )
-        self.bird.start(text)
+        self.routing = self.bird.start(text)
 
     def announce(self) -> None:
         """

@@ -7,7 +7,7 @@ from typing import Final
 
 from peerway.model.prefix import Prefix
 
-IFAPROT_KERNEL_LL: Final = 2  # the kernel made this link-local address itself (IFA_PROTO, Linux 5.18)
+IFAPROT_KERNEL_LL: Final = 3  # the kernel made this link-local address itself (linux/if_addr.h, Linux 5.18)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Link:
 class Address:
     """
     An address of an interface: `address` as host-length prefix, `length` of its on-link prefix, and who made it
-    (IFA_PROTO: 0 unknown, 2 the kernel's own link-local, ours: the route protocol number).
+    (IFA_PROTO: 0 unknown, 3 the kernel's own link-local, ours: the route protocol number).
     """
 
     ifindex: int

@@ -9,7 +9,7 @@ from peerway.model.link import Address, Link
 from peerway.model.nexthops import Nexthops
 from peerway.model.prefix import Prefix
 from peerway.model.rib import Rib
-from peerway.model.route import Path
+from peerway.model.route import RT_TABLE_LOCAL, RTN_UNICAST, Path
 
 
 class World:
@@ -28,6 +28,8 @@ class World:
         """
         Whether a path leaves through one of our interfaces, now or by its nexthop object's next replacement.
         """
+        if path.type != RTN_UNICAST or path.table == RT_TABLE_LOCAL:
+            return False
         if path.nexthop_id:
             return True
         interfaces = self.interfaces
