@@ -1,0 +1,201 @@
+"""What all devices do alike, on a device in memory: chunks, both ways of removal, refusals, and no foreign loss."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterator, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typing_extensions import override
+
+from peerway.backends.device import BaseDevice, Pair, chunks, digest
+from peerway.model.device import AllowedIPs, AllowedIPsDelta, Backend, Device, Reading
+from peerway.model.keys import PublicKey
+from peerway.model.prefix import Prefix, parse
+from peerway.model.setup import DeviceConfig
+from tests.harness.wg_strategies import ALLOWED_IPS, PREFIXES
+
+A, B = (PublicKey(bytes([number]) * 32) for number in (1, 2))
+ONE, TWO = parse("10.1.0.0/16"), parse("10.2.0.0/16")
+
+
+class Memory(BaseDevice):
+    """A device that takes three prefixes a request, and refuses what it is told to refuse."""
+
+    def __init__(self, allowed_ips: AllowedIPs, *, can_take: bool = True, refuses: Sequence[Prefix] = ()) -> None:
+        super().__init__("wg0", 3)
+        self.ips = dict(allowed_ips)
+        self.peers = {A, B, *allowed_ips.values()}
+        self.takes = can_take
+        self.refuses = set(refuses)
+        self.gone = False
+        self.log: list[str] = []
+
+    @property
+    @override
+    def backend(self) -> Backend:
+        return Backend.KERNEL
+
+    @override
+    async def close(self) -> None: ...
+
+    @override
+    async def _configure(self, config: DeviceConfig) -> None: ...
+
+    @override
+    async def _read(self) -> Reading:
+        self.log.append("read")
+        return Reading(Device("wg0", 3, Backend.KERNEL), dict(self.ips))
+
+    @override
+    def _chunks(self, pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+        return chunks(pairs, 1, 0, 3)
+
+    def _hear(self, word: str, prefixes: Sequence[Prefix]) -> None:
+        assert 0 < len(prefixes) <= 3
+        self.log.append(word)
+        if self.gone:
+            raise OSError(errno.ENODEV, "wg0 is gone")
+        if word == "take" and not self.takes:
+            raise OSError(errno.EINVAL, "no such flag")
+
+    def _check(self, prefix: Prefix) -> None:
+        if prefix in self.refuses:
+            raise OSError(errno.ENOMEM, "no room")
+
+    @override
+    async def _give(self, pairs: Sequence[Pair]) -> None:
+        self._hear("give", [prefix for prefix, _ in pairs])
+        for prefix, key in pairs:
+            self._check(prefix)
+            if key in self.peers:
+                self.ips[prefix] = key
+
+    @override
+    async def _take(self, pairs: Sequence[Pair]) -> None:
+        self._hear("take", [prefix for prefix, _ in pairs])
+        for prefix, key in pairs:
+            self._check(prefix)
+            if self.ips.get(prefix) == key:
+                del self.ips[prefix]
+
+    @override
+    async def _discard(self, prefixes: Sequence[Prefix], throwaway: PublicKey) -> None:
+        self._hear("discard", prefixes)
+        assert throwaway not in self.peers
+        self.peers.add(throwaway)
+        for prefix in prefixes:
+            self._check(prefix)
+            self.ips[prefix] = throwaway
+        await self._remove_peer(throwaway)
+
+    @override
+    async def _remove_peer(self, key: PublicKey) -> None:
+        self.peers.discard(key)
+        self.ips = {prefix: owner for prefix, owner in self.ips.items() if owner != key}
+
+    @override
+    def _refused(self, error: OSError) -> bool:
+        return error.errno != errno.ENODEV
+
+
+@given(ALLOWED_IPS, ALLOWED_IPS, ALLOWED_IPS, st.booleans())
+async def test_either_way_of_removal_ends_the_same(
+    before: AllowedIPs, add: AllowedIPs, remove: AllowedIPs, can_take: bool
+) -> None:
+    """Adds come first; a removal takes from the named peer only; no peer comes or stays."""
+    device = Memory(before, can_take=can_take)
+    peers = set(device.peers)
+    assert await device.apply(AllowedIPsDelta(tuple(add.items()), tuple(remove.items()))) == []
+    given_ = before | {prefix: key for prefix, key in add.items() if key in peers}
+    assert device.ips == {prefix: key for prefix, key in given_.items() if remove.get(prefix) != key}
+    assert device.peers == peers
+    words = [word for word in device.log if word != "read"]
+    assert words == sorted(words, key=lambda word: word != "give")
+
+
+@given(ALLOWED_IPS, ALLOWED_IPS, st.sets(PREFIXES, max_size=3), st.booleans(), st.data())
+async def test_refused_prefixes_are_told_and_stop_no_other(
+    before: AllowedIPs, add: AllowedIPs, bad: set[Prefix], can_take: bool, data: st.DataObject
+) -> None:
+    """Each refused prefix is named with its errno; all the others are done."""
+    if before:
+        bad |= data.draw(st.sets(st.sampled_from(sorted(before)), max_size=2))
+    if add:
+        bad |= data.draw(st.sets(st.sampled_from(sorted(add)), max_size=2))
+    adding = {prefix: key for prefix, key in add.items() if prefix not in before}
+    device = Memory(before, can_take=can_take, refuses=sorted(bad))
+    device.peers |= set(add.values())
+    peers = set(device.peers)
+    refusals = await device.apply(AllowedIPsDelta(tuple(adding.items()), tuple(before.items())))
+    assert {(refusal.prefix, refusal.errno) for refusal in refusals} == {
+        (prefix, errno.ENOMEM) for prefix in bad & (before.keys() | adding.keys())
+    }
+    done = {prefix: key for prefix, key in adding.items() if prefix not in bad}
+    # A throwaway peer that was refused goes with what it already held, and that was to go anyway.
+    stays = {prefix: key for prefix, key in before.items() if prefix in bad}
+    assert device.ips == done | stays
+    assert device.peers == peers
+
+
+async def test_way_of_removal_is_tried_once() -> None:
+    """The first removal is the probe; after a no, it is not asked again, and each removal is read for first."""
+    device = Memory({ONE: A, TWO: A}, can_take=False)
+    await device.apply(AllowedIPsDelta(add=((ONE, B),)))
+    assert device.log == ["give"]
+    await device.apply(AllowedIPsDelta(remove=((ONE, B),)))
+    await device.apply(AllowedIPsDelta(remove=((TWO, A),)))
+    assert device.log == ["give", "take", "read", "discard", "read", "discard"]
+
+
+async def test_nothing_is_discarded_that_another_holds() -> None:
+    """The throwaway way would take from whoever holds it, so a fresh reading decides."""
+    device = Memory({ONE: A}, can_take=False)
+    await device.apply(AllowedIPsDelta(remove=((ONE, B), (TWO, A))))
+    assert device.ips == {ONE: A}
+    assert "discard" not in device.log
+
+
+async def test_reading_that_is_old_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A removal of many chunks reads again when its reading is no longer fresh."""
+    clock = iter(range(1000))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    ips = {parse(f"10.{number}.0.0/16"): A for number in range(6)}
+    device = Memory(ips, can_take=False)
+    await device.apply(AllowedIPsDelta(remove=tuple(ips.items())))
+    assert device.log == ["take", "read", "discard", "read", "discard"]
+
+
+async def test_gone_device_is_no_refusal() -> None:
+    """What is not about a prefix is raised at once."""
+    device = Memory({ONE: A})
+    device.gone = True
+    for delta in (AllowedIPsDelta(add=((ONE, A),)), AllowedIPsDelta(remove=((ONE, A),))):
+        device.log.clear()
+        with pytest.raises(OSError, match="wg0 is gone"):
+            await device.apply(delta)
+        assert len(device.log) == 1
+
+
+@given(
+    st.lists(st.tuples(PREFIXES, st.sampled_from([A, B, PublicKey(bytes(32))])), max_size=60),
+    st.integers(1, 5), st.integers(0, 7), st.integers(1, 40),
+)  # fmt: skip
+def test_chunks_hold_everything_and_keep_the_budget(pairs: list[Pair], each: int, peer: int, budget: int) -> None:
+    """Each pair is in one chunk, peers stand together, and only a pair that is too big alone is over the budget."""
+    cut = list(chunks(pairs, each, peer, budget))
+    assert sorted(pair for chunk in cut for pair in chunk) == sorted(pairs)
+    for chunk in cut:
+        keys = [key for _, key in chunk]
+        assert keys == sorted(keys)
+        assert each * len(chunk) + peer * len(set(keys)) <= budget or len(chunk) == 1
+
+
+def test_digest_tells_apart_and_hides() -> None:
+    """Equal keys have equal digests, others not, and the digest is no part of the key."""
+    one, two = bytes([1] * 32), bytes([2] * 32)
+    assert digest(one) == digest(one) != digest(two)
+    assert len(digest(one)) == 16
