@@ -171,6 +171,12 @@ def test_key_material_is_never_repeated(secret: str, place: int) -> None:
         assert secret[:20] not in error
 
 
+@pytest.mark.parametrize("key", ["private_key", "psk", "preshared_key", "password"])
+def test_what_is_called_a_secret_is_never_repeated(key: str) -> None:
+    """A value below such a name is hidden, whatever it looks like."""
+    assert errors(f"interfaces: {{wg0: {{{key}: hunter2}}}}")[0].startswith(f"f.yaml:1: interfaces.wg0.{key}: (7 ch")
+
+
 @given(st.text(alphabet=st.sampled_from("ab:{}[]-*!&|>'\"\n \t#,1~<"), max_size=40) | st.text(max_size=30))
 def test_no_text_breaks_the_reader(text: str) -> None:
     """Any text is read, or is answered with a ConfigError that has something to say."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 import click
@@ -22,7 +21,6 @@ def command(session: Session, as_json: bool) -> None:  # noqa: FBT001  click's
             for event in daemon.events():
                 if event:
                     click.echo(json.dumps(event) if as_json else _line(event))
-                    sys.stdout.flush()
     except KeyboardInterrupt:
         return  # this is how it ends
     raise Failure("the daemon ended the stream: it stopped, or this terminal was too slow", NO_DAEMON)

@@ -39,14 +39,26 @@ def test_the_administrators_names_stand_over_the_distributions(tmp_path: Path) -
     write(tmp_path / "usr", "rt_tables", "100 blue\n0xc8 green # hex\n# 5 comment\n")
     write(tmp_path / "etc", "rt_tables", "101 blue\n")
     write(tmp_path / "etc", "rt_tables.d/site.conf", "200\tlime\n")
+    write(tmp_path / "usr", "rt_protos", "70 old\n70 new\n")
+    write(tmp_path / "etc", "rt_protos", "70 old\n")
     write(tmp_path / "etc", "rt_tables.d/README", "300 unread\n")
     write(tmp_path / "etc", "rt_protos.d/own.conf", "77 own\n")
     names = Names.read((tmp_path / "usr", tmp_path / "etc"))
     assert names.table("blue") == 101
     assert (names.table("green"), names.table("lime"), names.table_name(200)) == (200, 200, "lime")
     assert names.protocol("own") == 77
+    assert names.protocol_name(70) == "old"
     assert "unread" not in names.tables
     assert "5" not in names.tables
+
+
+def test_a_name_that_two_numbers_share_means_the_lowest_and_filters_both(tmp_path: Path) -> None:
+    """FRR calls its 196 "static" as the kernel its 4: ip(8) takes the name for 4, a filter means either."""
+    write(tmp_path, "rt_protos.d/frr.conf", "196 static\n")
+    names = Names.read((tmp_path,))
+    assert names.protocol("static") == 4
+    assert names.protocol_name(4) == names.protocol_name(196) == "static"
+    assert names.all_protocols("static") == {4, 196}
 
 
 def test_lines_that_are_not_entries_are_passed_by(tmp_path: Path) -> None:
