@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -32,11 +32,20 @@ _BUILTIN: Final = Names()
 @dataclass(frozen=True, slots=True)
 class ProtocolRule:
     """
-    One entry of `protocols`: this routing protocol (None = every one) counts, or does not.
+    One entry of `protocols`: this routing protocol (None = every one) counts, or does not. A name may stand for
+    several numbers; `protocol` is the one that ip(8) takes it for.
     """
 
     protocol: int | None
     counts: bool
+    shared: frozenset[int] = field(default=frozenset(), compare=False)  # other numbers of the same name
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """
+        The protocol numbers that the entry speaks of.
+        """
+        return ALL_PROTOCOLS if self.protocol is None else self.shared | {self.protocol}
 
 
 def counting(rules: tuple[ProtocolRule, ...]) -> frozenset[int]:
@@ -45,8 +54,7 @@ def counting(rules: tuple[ProtocolRule, ...]) -> frozenset[int]:
     """
     result: set[int] = set(ALL_PROTOCOLS) if rules and not rules[0].counts else set()
     for rule in rules:
-        numbers = ALL_PROTOCOLS if rule.protocol is None else {rule.protocol}
-        result = result | numbers if rule.counts else result - numbers
+        result = result | rule.numbers if rule.counts else result - rule.numbers
     return frozenset(result)
 
 
@@ -105,8 +113,12 @@ def _protocol_rule(value: object, info: ValidationInfo) -> ProtocolRule:
     if isinstance(word, str) and word.startswith("!"):
         if word == "!*":
             raise ValueError('this excludes everything; write "route_sync: peers-to-routes" if no route should count')
-        return ProtocolRule(_names(info).protocol(word[1:]), counts=False)
-    return ProtocolRule(_names(info).protocol(word), counts=True)
+        return _rule_for(word[1:], _names(info), counts=False)
+    return _rule_for(word, _names(info), counts=True)
+
+
+def _rule_for(word: str | int, names: Names, *, counts: bool) -> ProtocolRule:
+    return ProtocolRule(names.protocol(word), counts, names.all_protocols(word))
 
 
 def _protocol_rule_text(rule: ProtocolRule, info: SerializationInfo) -> str | int:

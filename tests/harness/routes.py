@@ -79,7 +79,8 @@ def routes(draw: st.DrawFn) -> tuple[Prefix, Path]:
     """A prefix and a path as the kernel could tell them: one next hop alone has no weight."""
     prefix = draw(prefixes())
     family = px.family(prefix)
-    hops = draw(st.lists(nexthops(family), max_size=3))
+    nexthop_id = draw(st.sampled_from([0, 0, 7]))
+    hops = [] if nexthop_id else draw(st.lists(nexthops(family), max_size=3))
     if len(hops) == 1:
         hops = [NextHop(hops[0].ifindex, hops[0].gateway)]
     byte = st.integers(0, 255)
@@ -89,7 +90,7 @@ def routes(draw: st.DrawFn) -> tuple[Prefix, Path]:
         protocol=draw(byte),
         metric=metric,
         nexthops=tuple(hops),
-        nexthop_id=draw(st.sampled_from([0, 0, 7])),
+        nexthop_id=nexthop_id,
         type=draw(st.sampled_from([1, 1, 1, 2, 6])),
         scope=draw(st.sampled_from([0, 253])),
         tos=draw(st.sampled_from([0, 16])),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from peerway.lab.namespace import Namespace
-from peerway.lab.wireguard import WireGuard
+from peerway.lab.wireguard import WireGuard, allowed_ips
 from peerway.model import prefix as px
 from peerway.model.derive import derived_address
 from peerway.model.keys import PublicKey
@@ -71,7 +71,7 @@ class Site:
 
     def entry(self, prefix: str) -> dict[str, Any]:
         """The entry of a prefix in `peerway routes`, or an empty one."""
-        empty = {"origin": None, "owner": None, "shadowed": [], "refused": []}
+        empty: dict[str, Any] = {"origin": None, "owner": None, "shadowed": [], "refused": []}
         return next((e for e in self.daemon.get("/v1/routes")["routes"] if e["prefix"] == prefix), empty)
 
     def own_route(self, prefix: str, peer: str, *, on_link: bool = False) -> None:
@@ -436,10 +436,10 @@ def test_the_interface_may_be_renamed(site: SiteMaker) -> None:
     here.ip("link set {dev} down")
     here.ip("link set {dev} name renamed0")
     here.ip("link set renamed0 up")
-    here.wg.name = "renamed0"
-    here.ip("route add 10.1.0.0/16 via inet6 {a} dev {dev}")
+    here.ip("route add 10.1.0.0/16 via inet6 {a} dev renamed0")
     here.settle(lambda: here.daemon.get("/v1/status")["interfaces"][0]["name"] == "renamed0", "the new name")
-    here.expect(a="10.1.0.0/16")
+    here.settle(lambda: here.entry("10.1.0.0/16")["origin"] == "learned", "the route to count again")
+    assert "10.1.0.0/16" in allowed_ips(here.namespace, "renamed0")[str(PEERS["a"])]
 
 
 def test_the_derived_link_local_is_the_only_one(site: SiteMaker) -> None:

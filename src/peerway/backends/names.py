@@ -61,6 +61,7 @@ class Names:
 
     tables: Mapping[str, int] = field(default_factory=lambda: dict(TABLES))
     protocols: Mapping[str, int] = field(default_factory=lambda: dict(PROTOCOLS))
+    protocol_numbers: Mapping[int, str] = field(default_factory=dict)  # with those whose name another number has too
 
     @classmethod
     def read(cls, directories: tuple[Path, ...] = DIRECTORIES) -> Names:
@@ -68,13 +69,18 @@ class Names:
         Read iproute2's files; a missing or unreadable file or line counts as absent, as it does for ip(8).
         """
         tables, protocols = dict(TABLES), dict(PROTOCOLS)
+        numbers = {number: name for name, number in PROTOCOLS.items()}
         for directory in directories:
             for kind, names, highest in (("rt_tables", tables, MAX_TABLE), ("rt_protos", protocols, MAX_PROTOCOL)):
                 for file in (directory / kind, *sorted((directory / f"{kind}.d").glob("*.conf"))):
                     for name, number in _entries(file, highest):
                         names.pop(name, None)  # so that the latest name of a number is the last of the map
                         names[name] = number
-        return cls(tables, protocols)
+                        if kind == "rt_protos":
+                            numbers[number] = name
+        for number in sorted(numbers, reverse=True):  # where two numbers share a name, ip(8) takes the lowest
+            protocols[numbers[number]] = number
+        return cls(tables, protocols, numbers)
 
     def table(self, value: str | int) -> int:
         """
@@ -87,6 +93,14 @@ class Names:
         The number of a routing protocol, from its name or number (0 to 255). Raises ValueError with a sentence.
         """
         return _number("routing protocol", "rt_protos", self.protocols, value, range(MAX_PROTOCOL + 1))
+
+    def all_protocols(self, value: str | int) -> frozenset[int]:
+        """
+        Every number that a name stands for: FRR's own "static" is 196, the kernel's is 4. Raises ValueError as
+        `protocol` does.
+        """
+        number = self.protocol(value)
+        return frozenset({number} | {other for other, name in self.protocol_numbers.items() if name == value})
 
     def table_name(self, number: int) -> str:
         """
@@ -106,7 +120,7 @@ class Names:
 
     @cached_property
     def _protocol_names(self) -> dict[int, str]:
-        return {number: name for name, number in self.protocols.items()}
+        return {number: name for name, number in self.protocols.items()} | dict(self.protocol_numbers)
 
 
 def _entries(file: Path, highest: int) -> Iterator[tuple[str, int]]:

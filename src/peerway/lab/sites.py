@@ -24,7 +24,8 @@ from peerway.model.keys import PublicKey
 from peerway.model.policy import Policy
 
 NAMES: Final = ("berlin", "paris", "oslo")
-PEERWAY: Final = (sys.executable, "-m", "peerway")
+SCRIPT: Final = Path(sys.executable).with_name("peerway")
+PEERWAY: Final = (str(SCRIPT),) if SCRIPT.exists() else (sys.executable, "-m", "peerway")
 SERVERS: Final = ("paris", "oslo")  # where the service runs
 SERVICE: Final = "10.99.0.0/24"
 SERVICE6: Final = "2001:db8:99::/48"
@@ -213,7 +214,7 @@ def built(home: Path, *, kept: bool) -> Iterator[list[Site]]:
                 ]
             )
             if name in SERVERS:
-                namespace.ip("address", "add", f"{SERVICE_ADDRESS}/32", "dev", "lan")
+                namespace.ip("address", "add", f"{SERVICE_ADDRESS}/32", "dev", "lo")
             device = wireguard.create(namespace, f"wg-{name}")
             sites.append(Site(name, number, namespace, device, home, Bird(namespace, home, name)))
         for left in sites:

@@ -15,6 +15,7 @@ def tell(tour: Tour, sites: Sequence[Site]) -> None:
     berlin, paris, oslo = sites
     for site in sites:
         tour.nicknames |= {site.device.public_key: f"<{site.name}'s key>", site.gateway: f"<{site.name}>"}
+    tour.striking = (SERVICE, SERVICE6)
     tour.trouble = lambda: ", ".join(filter(None, (site.trouble() for site in sites)))
     kind = "wireguard-go (this kernel has no WireGuard)" if berlin.device.userspace else "the kernel's WireGuard"
     tour.say(

@@ -22,8 +22,8 @@ class DemoFailedError(RuntimeError):
 
 class Tour:
     """
-    The narrator. `nicknames` are words that stand for long ones, such as public keys; `trouble` tells why waiting is
-    in vain. Colour only on a terminal.
+    The narrator. `nicknames` stand for long words such as public keys, `striking` are words to look for in outputs;
+    `trouble` tells why waiting is in vain. Colour only on a terminal.
     """
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
@@ -34,6 +34,7 @@ class Tour:
         self._colour = out.isatty()
         self._step = 0
         self.nicknames: dict[str, str] = {}
+        self.striking: tuple[str, ...] = ()
         self.trouble: Callable[[], str] = lambda: ""
 
     def heading(self, text: str) -> None:
@@ -56,7 +57,7 @@ class Tour:
         """
         Lines that are printed as they stand.
         """
-        self._write(textwrap.indent(textwrap.dedent(text).strip("\n"), "   "))
+        self._write("\n" + textwrap.indent(textwrap.dedent(text).strip("\n "), "     "))
 
     def show(self, where: Namespace, command: str, *argv: str, only: str = "") -> str:
         """
@@ -64,7 +65,7 @@ class Tour:
         its output that match `only`. Returns the output.
         """
         output = where.run(*(argv or command.split()), check=False)
-        self._write(self._styled(f"   {where.label}$ {self._short(command)}", "36"))
+        self._write(self._styled(f"   {where.label}$ {command}", "36"))
         for line in output.splitlines():
             if line.strip() and re.search(only, line):
                 self._write("     " + self._short(line.replace("\t", "  ").rstrip()))
@@ -90,9 +91,11 @@ class Tour:
         print(text, file=self._err, flush=True)
 
     def _short(self, text: str) -> str:
-        """Put nicknames for long words."""
+        """Put nicknames for long words, and colour on those to look for."""
         for word, nickname in self.nicknames.items():
             text = text.replace(word, nickname)
+        for word in self.striking:
+            text = text.replace(word, self._styled(word, "1;33"))
         return text
 
     def _styled(self, text: str, code: str) -> str:

@@ -70,7 +70,7 @@ def parse_route(payload: nl.Buffer) -> ParsedRoute | None:
         table=nl.u32(found[RTA_TABLE]) if RTA_TABLE in found else table,
         protocol=protocol,
         metric=nl.u32(found[RTA_PRIORITY]) if RTA_PRIORITY in found else 0,
-        nexthops=_nexthops(found),
+        nexthops=() if RTA_NH_ID in found else _nexthops(found),  # the object tells, at each moment
         nexthop_id=nl.u32(found[RTA_NH_ID]) if RTA_NH_ID in found else 0,
         type=kind,
         scope=scope,

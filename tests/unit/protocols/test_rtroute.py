@@ -54,6 +54,14 @@ def test_the_table_attribute_counts_over_the_header() -> None:
     assert read.path.table == 100_000
 
 
+def test_a_nexthop_object_alone_says_where_a_route_goes() -> None:
+    """Beside RTA_NH_ID, the gateway that compat mode tells is left out: it is that of one moment."""
+    payload = payload_of(NET, PATH) + attribute(30, struct.pack("=I", 7))
+    read = parse_route(payload)
+    assert read is not None
+    assert read.path == Path(254, 4, 0, (), nexthop_id=7)
+
+
 def test_dead_next_hops_are_the_same_path() -> None:
     """Flags that come and go with the carrier (RTNH_F_DEAD, RTNH_F_LINKDOWN) do not make another path."""
     read, dead = (
