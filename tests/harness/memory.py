@@ -14,7 +14,7 @@ from peerway.model.prefix import Prefix
 from peerway.model.route import NexthopChange, NexthopObject, Path, RouteChange, RouteChangeKind
 
 
-class Killed(BaseException):  # noqa: N818 - no error: what SIGKILL is to a process
+class Killed(BaseException):
     """The process is dead from here on."""
 
 

@@ -30,7 +30,7 @@ class Site:
         self.wg, self.namespace, self.daemon = wg, namespace, daemon
 
     def ip(self, command: str) -> str:
-        """ip(8) in the namespace; `{a}` is peer a's gateway, `{dev}` the interface."""
+        """Run ip(8) in the namespace; `{a}` is peer a's gateway, `{dev}` the interface."""
         gateways = {name: gateway(name) for name in PEERS}
         return self.namespace.ip(*command.format(dev=self.wg.name, **gateways).split())
 
@@ -46,7 +46,7 @@ class Site:
         }
 
     def expect(self, **prefixes: str) -> None:
-        """Wait until exactly these prefixes are held: expect(a="10.0.0.0/8 10.9.0.0/16", b="")."""
+        """Wait until exactly these prefixes are held, as in a="10.0.0.0/8 10.9.0.0/16"; a peer left out has none."""
         wanted = {prefix: name for name, text in prefixes.items() for prefix in text.split()}
         self.daemon.settle(lambda: self.owners() == wanted, what=f"the owners {wanted}")
 
@@ -223,7 +223,7 @@ def test_every_form_of_next_hop_counts(site: SiteMaker) -> None:
 
 
 def test_a_nexthop_object_is_followed_without_compat_mode(site: SiteMaker) -> None:
-    """With net.ipv4.nexthop_compat_mode off the kernel tells of the object alone, and its routes follow all the same."""
+    """With nexthop_compat_mode off the kernel tells of the object alone, and its routes follow all the same."""
     here = site()
     here.namespace.run("sysctl", "-qw", "net.ipv4.nexthop_compat_mode=0")
     here.ip("nexthop add id 5 via {a} dev {dev}")
@@ -376,7 +376,7 @@ def test_a_foreign_route_in_our_place_stays(site: SiteMaker) -> None:
     here.ip("route add 10.9.0.0/24 dev lo metric 4096 proto static")
     here.pin("a", "10.9.0.0/24")
     here.settle(lambda: "exists" in here.entry("10.9.0.0/24").get("reason", "").lower(), "the refusal to be told")
-    assert here.ip("route show 10.9.0.0/24").split() == "10.9.0.0/24 dev lo proto static scope link metric 4096".split()
+    assert here.ip("route show 10.9.0.0/24").strip() == "10.9.0.0/24 dev lo proto static scope link metric 4096"
 
 
 def test_a_move_of_a_pinned_prefix_moves_our_route(site: SiteMaker) -> None:

@@ -207,7 +207,7 @@ class History:
 
 @pytest.mark.parametrize("start", range(0, 3000, 250))
 async def test_any_history_ends_in_the_state_that_the_rules_say(start: int) -> None:
-    """250 histories, with deaths at any instant, lost notifications and failing devices, end as the naive model says."""
+    """250 histories with deaths, lost notifications and failing devices end as the naive model says."""
     for seed in range(start, start + 250):
         history = History(seed)
         try:

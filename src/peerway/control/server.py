@@ -27,11 +27,13 @@ from peerway.control.listener import SocketTakenError, credentials_of, listen
 __all__ = ["NotAllowedError", "Server", "SocketTakenError", "serve"]
 
 LOG: Final = logging.getLogger(__name__)
-EVENTS_HELD: Final = 4096  # per client; about a second of a busy stream
+EVENTS_HELD: Final = 65_536  # per client, some 20 MB of text: what a big change makes while the client is busy
+EVENTS_AT_ONCE: Final = 64
 ENTRIES_AT_ONCE: Final = 256
 KEEP_ALIVE: Final = 15.0  # seconds; a comment in a quiet event stream shows that the client has gone
 _SHUTDOWN: Final = 1.0
 
+EventQueue = asyncio.Queue[bytes | None]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -52,7 +54,7 @@ class Server:
     def __init__(self, api: DaemonApi, *, events_held: int = EVENTS_HELD) -> None:
         self._api = api
         self._events_held = events_held
-        self._streams: set[asyncio.Queue[Json | None]] = set()
+        self._streams: set[EventQueue] = set()
         self._may_change = frozenset({0, os.geteuid()})
         self.application = web.Application(middlewares=[_errors_as_json])
         self.application.add_routes(
@@ -124,7 +126,7 @@ class Server:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
-        queue: asyncio.Queue[Json | None] = asyncio.Queue(self._events_held)
+        queue = EventQueue(self._events_held)
         self._streams.add(queue)
         try:
             with _unbroken(request):
@@ -139,12 +141,16 @@ class Server:
             self._streams.discard(queue)
         return response
 
-    async def _pump(self, queue: asyncio.Queue[Json | None]) -> None:
+    async def _pump(self, queue: EventQueue) -> None:
         """Take events as they come, whatever the client does; drop the client when it is too far behind."""
         events = self._api.events()
+        taken = 0
         try:
             async for event in events:
-                queue.put_nowait(event)
+                queue.put_nowait(f"data: {json.dumps(event)}\n\n".encode())
+                taken += 1
+                if taken % EVENTS_AT_ONCE == 0:  # a burst comes without a pause; the client is not to blame for it
+                    await asyncio.sleep(0)
             queue.put_nowait(None)
         except asyncio.QueueFull:
             LOG.warning("a client does not read its events: %d wait; it is dropped", queue.qsize())
@@ -161,13 +167,13 @@ class Server:
 
 
 @asynccontextmanager
-async def serve(api: DaemonApi, path: Path) -> AsyncIterator[Server]:
+async def serve(api: DaemonApi, path: Path, *, events_held: int = EVENTS_HELD) -> AsyncIterator[Server]:
     """
     Serve on the unix socket at `path` while the block runs. Raises SocketTakenError and OSError (listener.listen).
     """
     listener = listen(path)
     try:
-        server = Server(api)
+        server = Server(api, events_held=events_held)
         runner = web.AppRunner(server.application, access_log=None, shutdown_timeout=_SHUTDOWN)
         await runner.setup()
         try:
@@ -187,18 +193,20 @@ def _lines(first: list[Json], rest: Iterator[Json]) -> Iterator[bytes]:
         separator, entries = ",\n", list(islice(rest, ENTRIES_AT_ONCE))
 
 
-async def _send(response: web.StreamResponse, queue: asyncio.Queue[Json | None]) -> None:
+async def _send(response: web.StreamResponse, queue: EventQueue) -> None:
     while True:
         try:
             async with asyncio.timeout(KEEP_ALIVE):
-                event = await queue.get()
+                waiting = [await queue.get()]
         except TimeoutError:
             await response.write(b": still here\n\n")
             continue
-        if event is None:
+        while not queue.empty():
+            waiting.append(queue.get_nowait())
+        await response.write(b"".join(filter(None, waiting)))
+        if None in waiting:
             await response.write_eof()
             return
-        await response.write(f"data: {json.dumps(event)}\n\n".encode())
 
 
 async def _route_request(request: web.Request) -> RouteRequest:

@@ -131,7 +131,7 @@ class FakeDaemon:
 
 
 @contextmanager
-def running(daemon: FakeDaemon, path: Path) -> Iterator[asyncio.AbstractEventLoop]:
+def running(daemon: FakeDaemon, path: Path, *, events_held: int = 1000) -> Iterator[asyncio.AbstractEventLoop]:
     """The daemon on `path`, in a thread; gives its loop."""
     ready, failed = threading.Event(), list[BaseException]()
     state: dict[str, asyncio.AbstractEventLoop | asyncio.Event] = {}
@@ -139,7 +139,7 @@ def running(daemon: FakeDaemon, path: Path) -> Iterator[asyncio.AbstractEventLoo
     async def run() -> None:
         stop = asyncio.Event()
         state.update(loop=asyncio.get_running_loop(), stop=stop)
-        async with serve(daemon, path):
+        async with serve(daemon, path, events_held=events_held):
             ready.set()
             await stop.wait()
 

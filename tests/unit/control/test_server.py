@@ -196,6 +196,25 @@ def test_events_come_as_they_happen(tmp_path: Path) -> None:
     connection.close()
 
 
+def test_a_burst_is_no_reason_to_drop_a_client(tmp_path: Path) -> None:
+    """More events at once than are held for a client reach it all the same, as it takes them meanwhile."""
+    daemon = FakeDaemon()
+    with running(daemon, tmp_path / "s", events_held=500) as loop:
+        connection = Http(tmp_path / "s")
+        connection.request("GET", "/v1/events")
+        answer = connection.getresponse()
+
+        def burst() -> None:
+            for number in range(1000):
+                daemon.happened.put_nowait({"number": number})
+
+        loop.call_soon_threadsafe(burst)
+        lines = (answer.readline() for _ in range(2 + 2 * 1000))
+        numbers = [json.loads(line[6:])["number"] for line in lines if line.startswith(b"data: ")]
+        assert numbers == list(range(1000))
+        connection.close()
+
+
 def test_a_client_that_does_not_read_its_events_is_dropped(tmp_path: Path) -> None:
     """A stalled client loses its stream, and neither the daemon nor another client waits for it."""
     daemon = FakeDaemon()
