@@ -119,7 +119,7 @@ class Daemon:
             clock=time.monotonic,
             poll_interval=self.config.daemon.poll_interval,
         )
-        watcher.listening = lambda: self.bulletin.has_listeners
+        watcher.deltas.listening = lambda: self.bulletin.has_listeners
         self.engine = Engine(world, table, watcher, records, publish=self._publish, clock=time.monotonic)
         self.service = Service(self.engine, table, self.bulletin, Names.read(), self._reload)
         descriptors = [table.fileno(), devices.fileno(), None if tap is None else tap.fileno()]

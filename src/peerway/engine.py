@@ -99,10 +99,10 @@ class Engine:
                 done.set_result(None)
 
     def _welcome(self) -> None:
-        for interface in self.watcher.stopped:
+        for interface in self.watcher.readings.stopped:
             self._records.forget(interface.ifindex)
             self._retry_at.pop(interface.ifindex, None)
-        for interface in self.watcher.started:
+        for interface in self.watcher.readings.started:
             self._records.adopt(interface)
             interface.refresh_gateways()
             self.world.dirty_all(interface)
@@ -112,8 +112,8 @@ class Engine:
         if self._first:
             self._first = False
             self._records.forget_others(self.world.interfaces)
-        self.watcher.started.clear()
-        self.watcher.stopped.clear()
+        self.watcher.readings.started.clear()
+        self.watcher.readings.stopped.clear()
 
     def _retry(self, interface: Interface) -> None:
         at = self._retry_at.get(interface.ifindex)
@@ -165,7 +165,9 @@ class Engine:
             lambda prefix: council.routes(interface, prefix),
             lambda prefix: self.world.own_routes(interface, prefix),
         )
-        if todo and not await self._applier.apply(interface, self.watcher.watched[interface.ifindex].handle, todo):
+        if todo and not await self._applier.apply(
+            interface, self.watcher.readings.watched[interface.ifindex].handle, todo
+        ):
             self.watcher.read_soon(interface.ifindex)
         if not interface.failures:
             self._retry_after.pop(interface.ifindex, None)
@@ -193,7 +195,7 @@ class Engine:
         own = [(prefix, path) for prefix in self.world.rib for path in self.world.own_routes(interface, prefix)]
         ours = interface.policy.route_protocol
         try:
-            await self.watcher.watched[interface.ifindex].handle.apply(todo.delta)
+            await self.watcher.readings.watched[interface.ifindex].handle.apply(todo.delta)
             self._table.delete_routes(own)
             for address in self.world.addresses:
                 if address.ifindex == interface.ifindex and address.protocol == ours:

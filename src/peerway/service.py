@@ -113,7 +113,7 @@ class Service:
         See DaemonApi.
         """
         await self._engine.settled()
-        handles = {ifindex: watched.handle for ifindex, watched in self._engine.watcher.watched.items()}
+        handles = {ifindex: watched.handle for ifindex, watched in self._engine.watcher.readings.watched.items()}
         return await verify(self.views, self._table, handles, interface)
 
     async def sync(self, interface: str | None) -> None:

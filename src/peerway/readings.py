@@ -1,0 +1,189 @@
+"""Devices, found and read: now and then, and at once when a tap says that somebody changed one.
+
+Nothing notifies of handshakes, counters and endpoints, so devices are polled; a reading always carries all AllowedIPs,
+so the costlier it is, the longer the time to the next one.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from peerway.model import events as ev
+from peerway.model.device import Reading
+from peerway.model.diff import allowed_ip_events, device_events
+from peerway.model.interface import Interface
+from peerway.model.policy import Policy
+from peerway.model.ports import DeviceHandle, Devices, DeviceTap
+from peerway.model.world import World
+
+POLL_SHARE = 100  # a reading may cost one hundredth of the time between two of them
+
+
+@dataclass(slots=True)
+class Watched:
+    """
+    A device that is read from time to time. Times in seconds of the monotonic clock.
+    """
+
+    handle: DeviceHandle
+    due: float = 0.0
+
+
+class Readings:
+    """
+    The World's eye on devices. `started` and `stopped` are the interfaces that came and went since the engine looked.
+    """
+
+    def __init__(  # noqa: PLR0913 - the edges, each named once
+        self,
+        world: World,
+        devices: Devices,
+        tap: DeviceTap | None,
+        *,
+        policies: Callable[[str], Policy],
+        publish: Callable[[ev.Event], None],
+        clock: Callable[[], float],
+        poll_interval: float,
+    ) -> None:
+        self.world = world
+        self.watched: dict[int, Watched] = {}
+        self.started: list[Interface] = []
+        self.stopped: list[Interface] = []
+        self.policies, self.poll_interval = policies, poll_interval
+        self.dump_due = self.find_due = False
+        self._devices, self._tap = devices, tap
+        self._publish, self._clock = publish, clock
+
+    def take_hints(self) -> None:
+        """
+        Read what the socket directory and the tap say.
+        """
+        if self._devices.fileno() is not None:
+            self.find_due |= self._devices.read_hints()
+        if self._tap is None:
+            return
+        hints = self._tap.read_hints()
+        for ifindex, watched in self.watched.items():
+            if hints is None or ifindex in hints or watched.handle.name in hints:
+                watched.due = 0.0
+
+    def all_due(self) -> None:
+        """
+        Read every device at the next occasion.
+        """
+        for watched in self.watched.values():
+            watched.due = 0.0
+
+    async def read_due(self) -> None:
+        """
+        Read the devices whose time has come.
+        """
+        now = self._clock()
+        for watched in [item for item in self.watched.values() if item.due <= now]:
+            await self._read(watched)
+
+    async def find(self) -> None:
+        """
+        Look which of the links are WireGuard devices.
+        """
+        self.find_due = False
+        found = await self._devices.find(self.world.links.values())
+        for ifindex in self.watched.keys() - found.keys():
+            self._remove(ifindex)
+        for ifindex, handle in found.items():
+            known = self.watched.get(ifindex)
+            if known is not None and known.handle is not handle:
+                self._remove(ifindex)
+                known = None
+            if known is None:
+                self.watched[ifindex] = Watched(handle)
+
+    def _remove(self, ifindex: int) -> None:
+        self.watched.pop(ifindex, None)
+        interface = self.world.interfaces.pop(ifindex, None)
+        if interface is not None:
+            self.dump_due = True
+            self.stopped.append(interface)
+            self._publish(ev.InterfaceRemoved(interface.name, ifindex))
+
+    async def _read(self, watched: Watched) -> None:
+        begin = self._clock()
+        handle = watched.handle
+        interface = self.world.interfaces.get(handle.ifindex)
+        try:
+            reading = await handle.read()
+        except OSError as error:
+            self.find_due |= error.errno in (errno.ENODEV, errno.ECONNREFUSED, errno.ENOENT)
+            watched.due = self._clock() + self.poll_interval
+            if interface is not None:
+                interface.errors["read"] = f"cannot read the device: {error.strerror or error}"
+            return
+        watched.due = self._clock() + max(self.poll_interval, POLL_SHARE * (self._clock() - begin))
+        if interface is None:
+            self._add(handle, reading)
+        else:
+            interface.errors.pop("read", None)
+            self._observe(interface, reading)
+
+    def _add(self, handle: DeviceHandle, reading: Reading) -> None:
+        link = self.world.links.get(handle.ifindex)
+        if link is None:
+            return
+        interface = Interface(link, reading.device, self.policies(link.name), self.world.nexthops)
+        interface.held = reading.allowed_ips
+        self.world.interfaces[link.ifindex] = interface
+        self.started.append(interface)
+        self.dump_due = True
+        self._publish(ev.InterfaceAdded(link.name, link.ifindex, handle.backend.value))
+        for peer in sorted(reading.device.peers):
+            self._publish(ev.PeerAdded(link.name, peer))
+
+    def _observe(self, interface: Interface, reading: Reading) -> None:
+        old, interface.device = interface.device, reading.device
+        for event in device_events(old, reading.device):
+            self._publish(event)
+        before = interface.held
+        differ = interface.observe(reading.allowed_ips)
+        for event in allowed_ip_events(interface.name, before, reading.allowed_ips, differ) if differ else ():
+            self._publish(event)
+        if old.public_key != reading.device.public_key:
+            interface.small_dirty = True
+        if old.peers.keys() != reading.device.peers.keys():
+            interface.forget_peers()
+        self.refresh(interface)
+
+    def refresh(self, interface: Interface) -> None:
+        """
+        Compute the gateways of an interface anew, and mark what depends on those that changed.
+        """
+        named_before = interface.gateways
+        changed = interface.refresh_gateways()
+        if not changed:
+            return
+        self.world.dirty_paths(interface, changed)
+        peers = {peer for address in changed for g in (named_before, interface.gateways) for peer in g.named(address)}
+        interface.dirty.update(prefix for prefix, peer in interface.held.items() if peer in peers)
+        interface.dirty.update(prefix for prefix, peer in interface.ledger.displaced.items() if peer in peers)
+
+    def resettle(self, interface: Interface) -> None:
+        """
+        Take the settings that an interface's name has now.
+        """
+        policy = self.policies(interface.name)
+        if policy == interface.policy:
+            return
+        interface.policy = policy
+        interface.small_dirty = True
+        interface.refresh_gateways()
+        interface.reselect()
+        self.world.dirty_all(interface)
+
+    def set_policies(self, policies: Callable[[str], Policy], poll_interval: float) -> None:
+        """
+        Take new settings; only interfaces whose settings differ are decided again.
+        """
+        self.policies, self.poll_interval = policies, poll_interval
+        for interface in self.world.interfaces.values():
+            self.resettle(interface)
