@@ -49,6 +49,7 @@ class Watcher:
         self.drifted = 0  # prefixes that an audit found to differ; must stay 0
         self._table, self._publish, self._clock = table, publish, clock
         self._audit_at = 0.0
+        self._first = True
 
     @property
     def deadline(self) -> float:
@@ -96,10 +97,14 @@ class Watcher:
         """
         Take in all that is to be seen now.
         """
+        if self._first:  # notifications that wait already tell of some links, not of all
+            self._first = False
+            self.deltas.take_links(self._table.links())
         self._take(self._table.read_changes())
         self.readings.take_hints()
         if self._find_due:
-            await self._find()
+            self.deltas.find_due = False
+            await self.readings.find()
         await self.readings.read_due()
         if self._dump_due:
             self._dump()
@@ -114,12 +119,6 @@ class Watcher:
                 self.look_again()
             else:
                 self.deltas.take(change)
-
-    async def _find(self) -> None:
-        if not self.world.links:
-            self.world.links = self._table.links()
-        self.deltas.find_due = False
-        await self.readings.find()
 
     def _dump(self) -> set[Prefix]:
         begin = self._clock()

@@ -404,6 +404,17 @@ async def test_restart_knows_its_own_from_the_ledger(site: Site) -> None:
     assert site.device.map[pinned] == B
 
 
+async def test_a_notification_that_waits_at_the_start_hides_no_interface(site: Site) -> None:
+    """A link that comes while the daemon starts is not the only one: the ledger of the others is not forgotten."""
+    site.table.user_add(NET, via(A))
+    await site.settle()
+    site.table.user_delete(NET, via(A))
+    site.start()
+    site.table.set_link(Link(8, "pwmon0", "nlmon", up=True))
+    await site.settle()
+    assert NET not in site.device.map
+
+
 async def test_a_damaged_ledger_takes_nothing_from_anybody(site: Site) -> None:
     """Without a trustworthy ledger all AllowedIPs count as pinned."""
     site.table.user_add(NET, via(A))
