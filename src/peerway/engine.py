@@ -111,7 +111,7 @@ class Engine:
             )
         if self._first:
             self._first = False
-            self._records.forget_others(self.world.interfaces)
+            self._records.forget_others(self.world.links)  # a device that cannot be read now is no device that is gone
         self.watcher.readings.started.clear()
         self.watcher.readings.stopped.clear()
 

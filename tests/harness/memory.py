@@ -174,6 +174,7 @@ class MemoryDevice:
         self.map: AllowedIPs = {}
         self.refuse: set[Prefix] = set()
         self.fail_after = -1  # operations until the device answers with an error
+        self.busy = False  # whether it cannot be read
         self.deltas: list[AllowedIPsDelta] = []
 
     def remove_peer(self, key: PublicKey) -> None:
@@ -181,6 +182,8 @@ class MemoryDevice:
         self.map = {prefix: peer for prefix, peer in self.map.items() if peer != key}
 
     async def read(self) -> Reading:
+        if self.busy:
+            raise OSError(errno.EBUSY, "the test keeps it busy")
         device = Device(self.name, self.ifindex, self.backend, self.public_key, peers=dict(self.peers))
         return Reading(device, dict(self.map))
 

@@ -415,6 +415,34 @@ async def test_a_notification_that_waits_at_the_start_hides_no_interface(site: S
     assert NET not in site.device.map
 
 
+async def test_a_restart_knows_its_own_though_a_link_came_at_that_instant(site: Site) -> None:
+    """A notification of another link at the start leaves neither the device unseen nor the ledger forgotten."""
+    site.table.user_add(NET, via(A))
+    await site.settle()
+    site.table.user_delete(NET, via(A))
+    site.start()
+    tap = Link(8, "pwmon0", "nlmon", up=True)
+    site.table.set_link(tap)
+    await site.engine.step()
+    assert list(site.world.interfaces) == [WG]
+    assert NET not in site.device.map
+
+
+async def test_a_restart_knows_its_own_though_the_device_is_busy(site: Site) -> None:
+    """A device that cannot be read at the start keeps its ledger until it can; that of a device that is gone goes."""
+    site.table.user_add(NET, via(A))
+    await site.settle()
+    site.table.user_delete(NET, via(A))
+    site.store.data["boot-99"] = b"of another device"
+    site.start()
+    site.device.busy = True
+    await site.engine.step()
+    site.device.busy = False
+    await site.settle()
+    assert NET not in site.device.map
+    assert list(site.store.data) == [f"boot-{WG}"]
+
+
 async def test_a_damaged_ledger_takes_nothing_from_anybody(site: Site) -> None:
     """Without a trustworthy ledger all AllowedIPs count as pinned."""
     site.table.user_add(NET, via(A))
