@@ -83,6 +83,8 @@ def routes(draw: st.DrawFn) -> tuple[Prefix, Path]:
     hops = [] if nexthop_id else draw(st.lists(nexthops(family), max_size=3))
     if len(hops) == 1:
         hops = [NextHop(hops[0].ifindex, hops[0].gateway)]
+    if family == AF_INET6:
+        hops.sort(key=lambda hop: (hop.ifindex, hop.gateway or 0, hop.weight))
     byte = st.integers(0, 255)
     metric = draw(st.sampled_from([1, 1024, 4096]) if family == AF_INET6 else st.sampled_from([0, 32, 4096]))
     path = Path(

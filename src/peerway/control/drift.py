@@ -29,9 +29,8 @@ async def verify(views: Views, table: RoutingTable, handles: dict[int, DeviceHan
 
 
 def _routes(views: Views, routes: Table) -> list[str]:
-    held = views.world.rib.entries
-    differ = [prefix for prefix in held.keys() | routes.keys() if held.get(prefix) != routes.get(prefix)]
-    return [f"routes: {px.text(prefix)} in the kernel is not what peerway holds" for prefix in sorted(differ)]
+    differ = sorted(views.world.rib.differing(routes))
+    return [f"routes: {px.text(prefix)} in the kernel is not what peerway holds" for prefix in differ]
 
 
 def _held(views: Views, interface: Interface, allowed_ips: AllowedIPs) -> Iterator[str]:

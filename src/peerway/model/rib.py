@@ -2,12 +2,14 @@
 
 What the kernel does not say (facts: fib_table_insert, inet6_rt_notify) is handled with care: a replaced IPv4 route is
 not named, so where several routes share prefix, table, tos and metric, a replacement leaves doubt, and only a new
-dump ends it (`uncertain`). All else is followed exactly.
+dump ends it (`uncertain`). So does an IPv6 multipath route of several protocols. All else is followed exactly, but
+for what stands beside routes that are not `relevant`: a replacement may have been of one of those.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import assert_never
 
 from peerway.model import prefix as px
 from peerway.model.prefix import Prefix
@@ -70,10 +72,21 @@ class Rib:
         """
         Take a dump in the place of what is held. Returns the prefixes that differ.
         """
-        old, self.entries = self.entries, dump
+        differ = self.differing(dump)
+        self.entries = dump
         self.uncertain = False
-        differ = {prefix for prefix, entry in dump.items() if old.get(prefix) != entry}
-        differ.update(old.keys() - dump.keys())
+        return differ
+
+    def differing(self, dump: Table) -> set[Prefix]:
+        """
+        The prefixes of which a dump says something else than what is held. Puts the entries of the dump in order.
+        """
+        for prefix, entry in dump.items():
+            if isinstance(entry, tuple):
+                dump[prefix] = _in_order(entry)
+        held = self.entries
+        differ = {prefix for prefix, entry in dump.items() if held.get(prefix) != entry}
+        differ.update(held.keys() - dump.keys())
         return differ
 
     def apply(self, change: RouteChange) -> bool:
@@ -84,9 +97,9 @@ class Rib:
         if not before and not (self.relevant(change.path) and change.kind is not RouteChangeKind.DELETED):
             return False
         if px.family(change.prefix) == px.AF_INET:
-            after = self._apply_ipv4(before, change)
+            after = _in_order(self._apply_ipv4(before, change))
         else:
-            after = self._apply_ipv6(before, change)
+            after = _in_order(self._apply_ipv6(before, change))
         if after == before:
             return False
         self._store(change.prefix, after)
@@ -125,20 +138,48 @@ class Rib:
     def _apply_ipv6(self, before: tuple[Path, ...], change: RouteChange) -> tuple[Path, ...]:
         path = change.path
         index = next((i for i, other in enumerate(before) if _is_sibling(other, path)), None)
-        rest = before if index is None else before[:index] + before[index + 1 :]
-        if change.kind is RouteChangeKind.REPLACED:  # takes the place of all at this metric
-            return tuple(other for other in before if _ipv6_key(other) != _ipv6_key(path)) + self._kept(path)
-        if change.kind is not RouteChangeKind.DELETED:
-            return before if path in before else rest + self._kept(path)
+        match change.kind:
+            case RouteChangeKind.REPLACED:
+                return self._put(before, _replaced(before, path), path)
+            case RouteChangeKind.ADDED | RouteChangeKind.APPENDED | RouteChangeKind.PREPENDED:
+                if path in before:
+                    return before
+                if index is not None:  # a dump tells the protocol of the first, a notification that of the last
+                    self.uncertain |= before[index].protocol != path.protocol
+                return self._put(before, index, path)
+            case RouteChangeKind.DELETED:
+                return self._delete_ipv6(before, index, path)
+            case _:
+                assert_never(change.kind)
+
+    def _delete_ipv6(self, before: tuple[Path, ...], index: int | None, path: Path) -> tuple[Path, ...]:
         if path in before:
-            return tuple(other for other in before if other != path)
+            at = before.index(path)
+            return before[:at] + before[at + 1 :]
         if index is None:
             return before
         left = _without(before[index].nexthops, path.nexthops)
         if left is None:
             self.uncertain |= self.relevant(path)
             return before
-        return rest + (self._kept(_with_nexthops(before[index], left)) if left else ())
+        if not left:
+            return before[:index] + before[index + 1 :]
+        return self._put(before, index, _with_nexthops(before[index], left))
+
+    def _put(self, before: tuple[Path, ...], index: int | None, path: Path) -> tuple[Path, ...]:
+        """The path in the place of another, or behind all."""
+        if index is None:
+            return before + self._kept(path)
+        return before[:index] + self._kept(path) + before[index + 1 :]
+
+
+def _in_order(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """One order for all that have no order among each other; the kernel's remains within table, tos and metric."""
+    return paths if len(paths) < 2 else tuple(sorted(paths, key=_rank))
+
+
+def _rank(path: Path) -> tuple[int, int, int, int]:
+    return path.table, path.tos, path.metric, -1 if path.source is None else path.source
 
 
 def _ipv4_key(path: Path) -> tuple[int, int, int]:
@@ -151,12 +192,24 @@ def _ipv6_key(path: Path) -> tuple[int, int, Prefix | None]:
 
 def _is_sibling(one: Path, other: Path) -> bool:
     """
-    Whether the kernel merges two IPv6 routes into one multipath route (rt6_qualify_for_ecmp: both have a gateway).
+    Whether the kernel merges two IPv6 routes into one multipath route.
     """
-    return _ipv6_key(one) == _ipv6_key(other) and all(
-        path.type == RTN_UNICAST and not path.nexthop_id and all(hop.gateway is not None for hop in path.nexthops)
-        for path in (one, other)
-    )
+    return _ipv6_key(one) == _ipv6_key(other) and _may_have_siblings(one) and _may_have_siblings(other)
+
+
+def _may_have_siblings(path: Path) -> bool:
+    """rt6_qualify_for_ecmp (include/net/ip6_route.h)."""
+    return path.type == RTN_UNICAST and not path.nexthop_id and all(hop.gateway is not None for hop in path.nexthops)
+
+
+def _replaced(before: tuple[Path, ...], path: Path) -> int | None:
+    """
+    Which IPv6 path another one takes the place of: the first of its own sort, with or without gateway, else the first
+    of any (fib6_add_rt2node).
+    """
+    same = [index for index, other in enumerate(before) if _ipv6_key(other) == _ipv6_key(path)]
+    kind = _may_have_siblings(path)
+    return next((index for index in same if _may_have_siblings(before[index]) == kind), same[0] if same else None)
 
 
 def _without(hops: tuple[NextHop, ...], gone: tuple[NextHop, ...]) -> tuple[NextHop, ...] | None:
@@ -168,6 +221,8 @@ def _without(hops: tuple[NextHop, ...], gone: tuple[NextHop, ...]) -> tuple[Next
 
 
 def _with_nexthops(path: Path, hops: tuple[NextHop, ...]) -> Path:
+    if len(hops) == 1:  # what is left alone has no weight any more
+        hops = (NextHop(hops[0].ifindex, hops[0].gateway),)
     return Path(
         path.table, path.protocol, path.metric, hops, path.nexthop_id, path.type, path.scope, path.tos, path.source
     )

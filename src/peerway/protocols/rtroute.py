@@ -70,7 +70,7 @@ def parse_route(payload: nl.Buffer) -> ParsedRoute | None:
         table=nl.u32(found[RTA_TABLE]) if RTA_TABLE in found else table,
         protocol=protocol,
         metric=nl.u32(found[RTA_PRIORITY]) if RTA_PRIORITY in found else 0,
-        nexthops=() if RTA_NH_ID in found else _nexthops(found),  # the object tells, at each moment
+        nexthops=() if RTA_NH_ID in found else _nexthops(family, found),  # the object tells, at each moment
         nexthop_id=nl.u32(found[RTA_NH_ID]) if RTA_NH_ID in found else 0,
         type=kind,
         scope=scope,
@@ -114,12 +114,18 @@ def host(address: nl.Buffer) -> Prefix:
     return px.host(_HOST[len(address)], bytes(address))
 
 
-def _nexthops(found: dict[int, memoryview]) -> tuple[NextHop, ...]:
+def _nexthops(family: int, found: dict[int, memoryview]) -> tuple[NextHop, ...]:
     if RTA_MULTIPATH in found:
-        return _multipath(found[RTA_MULTIPATH])
+        hops = _multipath(found[RTA_MULTIPATH])
+        # A notification begins with the next hop that it is about, a dump with the oldest: one order for both.
+        return hops if family == AF_INET else tuple(sorted(hops, key=_place))
     via = gateway(found)
     ifindex = nl.u32(found[RTA_OIF]) if RTA_OIF in found else 0
     return (NextHop(ifindex, via),) if ifindex or via is not None else ()
+
+
+def _place(hop: NextHop) -> tuple[int, Prefix, int]:
+    return hop.ifindex, hop.gateway or Prefix(0), hop.weight
 
 
 def _multipath(data: memoryview) -> tuple[NextHop, ...]:
