@@ -1,7 +1,8 @@
 # make demo    three sites in private namespaces; shows the main job in a minute and leaves no trace (root)
 # make test    everything that CI runs: check, lab, interop, kernel, bench (root)
 # make check   format, lint, types, unit tests: what everybody runs before a commit; seconds, no root
-# make unit | lab | interop | kernel | bench      one tier alone
+# make unit | lab | interop | kernel      one tier alone
+# make bench   speed beside a floor of the same run (docs/PERFORMANCE.md); its short form is part of make test (root)
 # make setup   missing Debian packages, and .venv from requirements.lock; the others do what they need of it themselves
 # make docs    configuration reference, schema and manual pages again
 # make lock    requirements.lock again, from pyproject.toml
@@ -38,8 +39,11 @@ check: $(STAMP)
 unit: $(STAMP)
 	@$(TIERS) unit
 
-lab interop kernel bench: setup
+lab interop kernel: setup
 	@$(TIERS) $@
+
+bench: setup
+	@$(PY) -m tests.bench.run
 
 setup: packages $(STAMP)
 
