@@ -37,6 +37,7 @@ log = logging.getLogger("peerway")
 
 EXIT_USAGE, EXIT_PRIVILEGE = 2, 4
 CAP_NET_ADMIN = 12
+ROUND_RETRY = 1.0  # seconds
 
 
 def main(config_file: Path | None = None) -> int:
@@ -79,7 +80,6 @@ class Daemon:
         self.config, self.config_file = config, config_file
         self.stopping = asyncio.Event()
         self.bulletin = Bulletin()
-        self._reading: list[int] = []
 
     async def run(self) -> int:
         """
@@ -122,8 +122,6 @@ class Daemon:
         watcher.deltas.listening = lambda: self.bulletin.has_listeners
         self.engine = Engine(world, table, watcher, records, publish=self._publish, clock=time.monotonic)
         self.service = Service(self.engine, table, self.bulletin, Names.read(), self._reload)
-        descriptors = [table.fileno(), devices.fileno(), None if tap is None else tap.fileno()]
-        self._reading = [descriptor for descriptor in descriptors if descriptor is not None]
 
     def _tap(self, devices: WireguardDevices) -> DeviceTap | None:
         try:
@@ -160,15 +158,25 @@ class Daemon:
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._hangup)
         engine = self.engine
-        await engine.step()
+        await self._round(engine)
         if not engine.world.interfaces:
             log.info("no WireGuard interface yet; waiting for one")
         notify("READY=1")
         while not self.stopping.is_set():
             await self._wait(engine)
-            await engine.step()
+            await self._round(engine)
         notify("STOPPING=1")
         await engine.stop()
+
+    async def _round(self, engine: Engine) -> None:
+        try:
+            await engine.step()
+        except OSError as error:  # the kernel did not answer as it should: what is held may be old
+            log.error("everything is read again in a second: %s", error)  # noqa: TRY400 - the sentence says all
+            engine.watcher.look_again()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ROUND_RETRY):
+                    await self.stopping.wait()
 
     def _stop(self) -> None:
         self.stopping.set()
@@ -177,12 +185,13 @@ class Daemon:
     async def _wait(self, engine: Engine) -> None:
         """Until something is readable, a deadline passes or somebody calls."""
         loop = asyncio.get_running_loop()
-        for descriptor in self._reading:
+        descriptors = engine.watcher.descriptors()
+        for descriptor in descriptors:
             loop.add_reader(descriptor, engine.wake.set)
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, engine.deadline - time.monotonic())):
                 await engine.wake.wait()
-        for descriptor in self._reading:
+        for descriptor in descriptors:
             loop.remove_reader(descriptor)
         engine.wake.clear()
 

@@ -7,6 +7,7 @@ so the costlier it is, the longer the time to the next one.
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from peerway.model.interface import Interface
 from peerway.model.policy import Policy
 from peerway.model.ports import DeviceHandle, Devices, DeviceTap
 from peerway.model.world import World
+
+log = logging.getLogger(__name__)
 
 POLL_SHARE = 100  # a reading may cost one hundredth of the time between two of them
 
@@ -64,10 +67,22 @@ class Readings:
             self.find_due |= self._devices.read_hints()
         if self._tap is None:
             return
-        hints = self._tap.read_hints()
+        try:
+            hints = self._tap.read_hints()
+        except OSError as error:
+            log.warning("the nlmon tap is lost (%s): changes of other programs are found by polling", error)
+            self._tap, hints = None, None
         for ifindex, watched in self.watched.items():
             if hints is None or ifindex in hints or watched.handle.name in hints:
                 watched.due = 0.0
+
+    def descriptors(self) -> list[int]:
+        """
+        What is readable when there are hints.
+        """
+        tap = [self._tap.fileno()] if self._tap is not None else []
+        directory = self._devices.fileno()
+        return tap if directory is None else [*tap, directory]
 
     def all_due(self) -> None:
         """

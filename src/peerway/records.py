@@ -46,7 +46,10 @@ class Records:
             log.warning("%s: %s; all its AllowedIPs count as pinned", interface.name, error)
         interface.ledger.settle(memory, interface.held, interface.device.peers)
         interface.recount()
-        self.rewrite(interface)
+        try:
+            self.rewrite(interface)
+        except OSError as error:  # the former ledger stays; it names too many prefixes, never too few
+            interface.errors["ledger"] = f"cannot write the ledger: {error.strerror or error}"
 
     def rewrite(self, interface: Interface) -> None:
         """
@@ -65,6 +68,8 @@ class Records:
         if not data:
             return
         key = self._key(interface.ifindex)
+        if key not in self._sizes:
+            self.rewrite(interface)
         self._store.append(key, data)
         floor, size = self._sizes[key]
         self._sizes[key] = (floor, size + len(data))
@@ -73,7 +78,7 @@ class Records:
         """
         Rewrite a ledger that has grown long. Only between batches: memory must say what the device has.
         """
-        floor, size = self._sizes[self._key(interface.ifindex)]
+        floor, size = self._sizes.get(self._key(interface.ifindex), (0, 0))
         if size > SLACK + 4 * floor:
             self.rewrite(interface)
 

@@ -58,6 +58,12 @@ class Watcher:
         """
         return min([watched.due for watched in self.readings.watched.values()] + [self._audit_at])
 
+    def descriptors(self) -> list[int]:
+        """
+        What is readable when there is something to look at.
+        """
+        return [self._table.fileno(), *self.readings.descriptors()]
+
     @property
     def restless(self) -> bool:
         """
