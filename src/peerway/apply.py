@@ -25,6 +25,7 @@ class Applier:
     """
 
     def __init__(self, table: RoutingTable, records: Records, publish: Callable[[Event], None]) -> None:
+        self.unsettled: dict[int, Plan] = {}  # failed, by interface; nobody knows yet what of it was done
         self._table, self._records, self._publish = table, records, publish
 
     async def apply(self, interface: Interface, handle: DeviceHandle, todo: Plan) -> bool:
@@ -80,16 +81,32 @@ class Applier:
         reason = f"cannot change AllowedIPs: {error.strerror or error}"
         interface.errors["apply"] = reason
         log.warning("%s: %s; the device is read again", interface.name, reason)
-        try:
-            interface.held = (await handle.read()).allowed_ips
-        except OSError as again:  # what is held stays as it was; the next reading compares with it
-            interface.errors["read"] = f"cannot read the device: {again.strerror or again}"
-        for prefix in todo.before:
-            interface.failures[prefix] = reason
-            settle(interface, todo, prefix)
-            interface.note_host(prefix)
         for prefix, _ in todo.add_routes + todo.delete_routes:
             interface.failures.setdefault(prefix, reason)
+        for prefix in todo.before:
+            interface.failures[prefix] = reason
+        self.unsettled[interface.ifindex] = todo
+        try:
+            reading = await handle.read()
+        except OSError as again:
+            interface.errors["read"] = f"cannot read the device: {again.strerror or again}"
+            return
+        old = {prefix: interface.held[prefix] for prefix in todo.before if prefix in interface.held}
+        for prefix in todo.before:  # others' changes elsewhere are left for the next reading, which tells them
+            interface.hold(prefix, reading.allowed_ips.get(prefix))
+        for event in allowed_ip_events(interface.name, old, interface.held, todo.before):
+            self._publish(event)
+        self.settle(interface)
+
+    def settle(self, interface: Interface) -> None:
+        """
+        After a failure, and a reading since: whose each prefix of the failed plan is. Until then the store names more
+        candidates than there are, and nothing more is planned.
+        """
+        todo = self.unsettled.pop(interface.ifindex)
+        for prefix in todo.before:
+            settle(interface, todo, prefix)
+            interface.note_host(prefix)
         self._remember(interface, todo, whole=False)
 
     def _change_routes(self, interface: Interface, todo: Plan) -> None:

@@ -60,9 +60,12 @@ class Engine:
         """
         When there is something to do without being woken.
         """
-        if self.watcher.restless or any(interface.dirty for interface in self.world.interfaces.values()):
+        if self.watcher.restless or any(map(self._is_waiting, self.world.interfaces.values())):
             return 0.0
         return min([self.watcher.deadline, *self._retry_at.values()])
+
+    def _is_waiting(self, interface: Interface) -> bool:
+        return bool(interface.dirty) and interface.ifindex not in self._applier.unsettled
 
     async def sync(self) -> None:
         """
@@ -92,7 +95,9 @@ class Engine:
             if interface.small_dirty:
                 interface.small_dirty = False
                 self._bring_addresses(interface)
-            if interface.dirty:
+            if interface.ifindex in self._applier.unsettled and "read" not in interface.errors:
+                self._applier.settle(interface)
+            if self._is_waiting(interface):
                 await self._bring(interface)
         for done in rounds:
             if not done.done():
@@ -102,6 +107,7 @@ class Engine:
         for interface in self.watcher.readings.stopped:
             self._records.forget(interface.ifindex)
             self._retry_at.pop(interface.ifindex, None)
+            self._applier.unsettled.pop(interface.ifindex, None)
         for interface in self.watcher.readings.started:
             self._records.adopt(interface)
             interface.refresh_gateways()

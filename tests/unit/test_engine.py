@@ -525,3 +525,45 @@ async def test_two_rounds_without_news_do_nothing(site: Site) -> None:
     await site.settle()
     assert not site.device.deltas
     assert {prefix: list(paths) for prefix, paths in site.table.all.items()} == routes
+
+
+async def test_what_others_did_before_a_failure_is_seen(site: Site) -> None:
+    """A reading after a failure shows other programs' changes too: they are told and decided like any."""
+    kept, lost, pinned = px.parse("10.1.0.0/16"), px.parse("10.2.0.0/16"), px.parse("10.3.0.0/16")
+    for prefix in (kept, lost):
+        site.table.user_add(prefix, via(A))
+    await site.settle()
+    site.device.map[pinned] = B
+    del site.device.map[lost]
+    site.device.fail_after = 0
+    site.table.user_add(NET, via(A))
+    await site.settle(poll=False)
+    assert site.events.count(AllowedIPAdded("wg0", B, pinned)) == 1
+    await site.settle()
+    assert site.device.map[lost] == A
+    assert [prefix for prefix, _ in site.table.added] == [pinned]
+
+
+@pytest.mark.parametrize("done", [False, True])
+async def test_a_device_that_falls_silent_in_the_middle_is_sorted_out_when_it_speaks(site: Site, done: bool) -> None:
+    """Until the device can be read nobody knows what a failed change did; then what is ours is known again."""
+    moved, gone, new, last = (px.parse(f"10.{number}.0.0/16") for number in range(1, 5))
+    for prefix in (moved, gone, last):
+        site.table.user_add(prefix, via(A))
+    await site.settle()
+    site.device.fail_after = 3 if done else 0  # of four operations
+    site.device.busy = True
+    site.table.user_add(moved, via(B), RouteChangeKind.REPLACED)
+    site.table.user_add(new, via(B))
+    for prefix in (gone, last):
+        site.table.user_delete(prefix, via(A))
+    await site.settle()
+    for prefix in (moved, new):
+        site.table.user_delete(prefix, via(B))
+    await site.settle()
+    assert (new in site.device.map, gone in site.device.map) == (done, not done)
+    site.device.busy = False
+    await site.settle()
+    assert {moved, gone, new, last}.isdisjoint(site.device.map)
+    assert {moved, gone, new, last}.isdisjoint(site.interface.ledger.ours)
+    assert not site.table.added

@@ -37,6 +37,7 @@ class History:
         self.told: list[str] = []
         self.dead = False
         self.unseen: set[Prefix] = set()  # pinned since the daemon looked: what is undone before it looks never was
+        self.gone: set[PublicKey] = set()  # peers removed since then: one that is back before it looks never went
         self.site.table.set_nexthop(NexthopObject(1, NextHop(WG, gateway(self.site.peers[0]))))
 
     # what may happen
@@ -98,11 +99,13 @@ class History:
         if len(here) > 1:
             peer = self.dice.choice(here)
             self.site.device.remove_peer(peer)
+            self.gone.add(peer)
             self.pins = {prefix: other for prefix, other in self.pins.items() if other != peer}
 
     def peer_comes(self) -> None:
         for peer in self.site.peers:
-            self.site.device.peers.setdefault(peer, Peer(peer))
+            if peer not in self.gone:
+                self.site.device.peers.setdefault(peer, Peer(peer))
 
     def flap(self) -> None:
         for up in (False, True):
@@ -129,6 +132,19 @@ class History:
     def lose(self) -> None:
         self.site.table.lose_notifications()
 
+    async def silence(self) -> None:
+        """The device fails in the middle, and says nothing for a while."""
+        self.told.append("SILENCE")
+        self.site.device.fail_after = self.dice.randint(0, 4)
+        self.site.device.busy = True
+        for _ in range(2):
+            for deed in self.dice.choices((self.add_route, self.delete_route), k=3):
+                self.told.append(deed.__name__)
+                deed()
+            await self.site.settle()
+        self.site.device.busy = False
+        await self.site.settle()
+
     # the course of it
 
     async def run(self) -> None:
@@ -148,9 +164,13 @@ class History:
             try:
                 await self.site.settle()
                 self.unseen.clear()
+                self.gone.clear()
+                if self.dice.random() < 0.1:
+                    await self.silence()
             except Killed:
                 self.told.append("KILLED")
                 self.dead = True
+                self.site.device.busy = False
         self.site.fate.left = self.site.device.fail_after = -1
         self.site.device.refuse = set()
         if self.dead or self.dice.random() < 0.5:

@@ -122,6 +122,15 @@ class Interface:
         self.dirty |= differ
         return differ
 
+    def hold(self, prefix: Prefix, peer: PublicKey | None) -> None:
+        """
+        Take one prefix as the device has it.
+        """
+        if peer is None:
+            self.held.pop(prefix, None)
+        else:
+            self.held[prefix] = peer
+
     def _forget_displaced(self, prefix: Prefix) -> None:
         peer = self.ledger.displaced.pop(prefix, None)
         if peer is not None:
