@@ -99,7 +99,7 @@ def _follow(views: Views, way: Way, prefix: Prefix, matched: Prefix, path: Path)
     if hop.gateway is not None:
         way.facts["gateway"] = px.address_text(hop.gateway)
         named = _gateway(views, way, interface, hop.gateway)
-    _owner(views, way, interface, prefix, named)
+    _owner(views, way, interface, prefix, matched, named)
 
 
 def _gateway(views: Views, way: Way, interface: Interface, gateway: Prefix) -> PublicKey | None:
@@ -114,13 +114,15 @@ def _gateway(views: Views, way: Way, interface: Interface, gateway: Prefix) -> P
     return peer
 
 
-def _owner(views: Views, way: Way, interface: Interface, prefix: Prefix, named: PublicKey | None) -> None:
+def _owner(  # noqa: PLR0913 - one packet: its interface, target, route and the peer that the route names
+    views: Views, way: Way, interface: Interface, prefix: Prefix, matched: Prefix, named: PublicKey | None
+) -> None:
     allowed = covering(interface.held, prefix)
     if allowed is None:
         way.steps.append(
             f"No peer of {interface.name} has {way.target} in its AllowedIPs: WireGuard drops the packet (ENOKEY)."
         )
-        _reasons(views, way, interface, prefix)
+        _reasons(views, way, interface, matched)
         return
     owner = interface.held[allowed]
     name = views.peer_name(interface, owner)
@@ -132,7 +134,8 @@ def _owner(views: Views, way: Way, interface: Interface, prefix: Prefix, named: 
             f"This is not the peer that the route names ({views.peer_name(interface, named)}): "
             "the routing table and WireGuard disagree."
         )
-    _reasons(views, way, interface, allowed)
+    for about in dict.fromkeys((matched, allowed)):
+        _reasons(views, way, interface, about)
     _endpoint(way, interface, owner, name)
     if not px.is_host(allowed):
         way.steps.append(
