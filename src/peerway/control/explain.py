@@ -99,7 +99,7 @@ def _follow(views: Views, way: Way, prefix: Prefix, matched: Prefix, path: Path)
     if hop.gateway is not None:
         way.facts["gateway"] = px.address_text(hop.gateway)
         named = _gateway(views, way, interface, hop.gateway)
-    _owner(views, way, interface, prefix, matched, named)
+    _owner(views, way, interface, prefix, matched=matched, named=named)
 
 
 def _gateway(views: Views, way: Way, interface: Interface, gateway: Prefix) -> PublicKey | None:
@@ -115,7 +115,7 @@ def _gateway(views: Views, way: Way, interface: Interface, gateway: Prefix) -> P
 
 
 def _owner(  # noqa: PLR0913 - one packet: its interface, target, route and the peer that the route names
-    views: Views, way: Way, interface: Interface, prefix: Prefix, matched: Prefix, named: PublicKey | None
+    views: Views, way: Way, interface: Interface, prefix: Prefix, *, matched: Prefix, named: PublicKey | None
 ) -> None:
     allowed = covering(interface.held, prefix)
     if allowed is None:
