@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+from typing_extensions import override
 
 from peerway.lab import tour as tours
 from peerway.lab.namespace import Namespace
@@ -12,6 +13,7 @@ from peerway.lab.tour import DemoFailedError, Tour
 
 
 class Terminal(io.StringIO):
+    @override
     def isatty(self) -> bool:
         return True
 
@@ -24,7 +26,8 @@ class Told(Namespace):
         self.output = output
         self.commands: list[tuple[str, ...]] = []
 
-    def run(self, *argv: str, check: bool = True, input: str | None = None) -> str:
+    @override
+    def run(self, *argv: str, check: bool = True, input: str | None = None) -> str:  # noqa: A002, ARG002 - its signature
         self.commands.append(argv)
         return self.output
 
