@@ -71,22 +71,22 @@ def decide(claims: Claims, admit: Admit, pinned_policy: Pinned) -> Verdict:
     """
     selection = claims.selection
     refused = tuple((peer, reason) for peer, _ in selection.peers if (reason := admit(peer)) is not None)
-    learner = _learner(claims, {peer for peer, _ in refused})
+    learner = _learner(claims, {peer for peer, _ in refused}, admit)
     owner, origin = _winner(claims, learner, pinned_policy)
     shadowed = _shadowed(claims, owner, origin, {peer for peer, _ in refused})
     displaced = claims.pinned if origin is Origin.LEARNED and claims.pinned != owner else None
     return Verdict(owner, origin, displaced, shadowed, refused, selection.problems)
 
 
-def _learner(claims: Claims, refused: set[PublicKey]) -> PublicKey | None:
+def _learner(claims: Claims, refused: set[PublicKey], admit: Admit) -> PublicKey | None:
     """
     Rule 3: the present owner if it is among the peers, else the highest weight, else the lowest key. Where all are
-    refused, what was there stays: a learned owner that the routes no longer name keeps the prefix.
+    refused, what was there stays: a learned owner that the routes no longer name keeps the prefix, if it still may.
     """
     peers = claims.selection.peers
     allowed = [(peer, weight) for peer, weight in peers if peer not in refused]
     if not allowed:
-        stays = bool(peers) and claims.learned is not None and claims.learned not in refused
+        stays = peers and claims.learned is not None and admit(claims.learned) is None
         return claims.learned if stays else None
     present = claims.learned if claims.learned is not None else claims.pinned
     if any(peer == present for peer, _ in allowed):

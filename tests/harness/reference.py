@@ -1,0 +1,140 @@
+"""A small kernel kept by hand, for the Rib: it does with routes what fib_table_insert, fib6_add_rt2node and their
+deletions do, and tells what they tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from hypothesis import strategies as st
+
+from peerway.model import prefix as px
+from peerway.model.prefix import Prefix
+from peerway.model.rib import Table
+from peerway.model.route import NextHop, Path, RouteChange, RouteChangeKind
+from tests.harness.site import WG, gateway, key
+
+Operation = tuple[str, Prefix, Path]
+ADDED, APPENDED, PREPENDED = RouteChangeKind.ADDED, RouteChangeKind.APPENDED, RouteChangeKind.PREPENDED
+REPLACED, DELETED = RouteChangeKind.REPLACED, RouteChangeKind.DELETED
+V4 = [px.parse("10.0.0.0/8"), px.parse("10.9.0.0/16")]
+V6 = [px.parse("2001:db8::/32"), px.parse("2001:db8:1::/48")]
+HOPS = [NextHop(WG, gateway(key(number))) for number in (1, 2, 3)]
+SOURCE = px.parse("fd00::/16")
+
+
+@dataclass
+class Kernel:
+    """The routes of a kernel in its own order, and the notifications that wait."""
+
+    routes: dict[Prefix, list[Path]] = field(default_factory=dict)
+    waiting: list[RouteChange] = field(default_factory=list)
+
+    def tell(self, kind: RouteChangeKind, prefix: Prefix, path: Path) -> None:
+        self.waiting.append(RouteChange(kind, prefix, path))
+
+    def dump(self, keep: Callable[[Path], bool] = lambda _: True) -> Table:
+        """As the kernel dumps: table by table, lower metrics first."""
+        table: Table = {}
+        for prefix, paths in self.routes.items():
+            ordered = sorted(filter(keep, paths), key=lambda path: (path.table % 256, -path.tos, path.metric))
+            if ordered:
+                table[prefix] = ordered[0] if len(ordered) == 1 else tuple(ordered)
+        return table
+
+    def ipv4(self, verb: str, prefix: Prefix, path: Path) -> None:
+        paths = self.routes.setdefault(prefix, [])
+        same = [i for i, other in enumerate(paths) if _ipv4_key(other) == _ipv4_key(path)]
+        match verb:
+            case "delete":
+                if path in paths:
+                    paths.remove(path)
+                    self.tell(DELETED, prefix, path)
+            case _ if path in paths or (verb == "add" and same):
+                pass  # EEXIST
+            case "replace" if same:
+                paths[same[0]] = path
+                self.tell(REPLACED, prefix, path)
+            case "append" if same:
+                paths.insert(same[-1] + 1, path)
+                self.tell(APPENDED, prefix, path)
+            case "prepend" if same:
+                paths.insert(same[0], path)
+                self.tell(PREPENDED, prefix, path)
+            case _:
+                paths.append(path)
+                self.tell(ADDED, prefix, path)
+
+    def ipv6(self, verb: str, prefix: Prefix, path: Path) -> None:
+        paths = self.routes.setdefault(prefix, [])
+        at = next((i for i, other in enumerate(paths) if _ipv6_key(other) == _ipv6_key(path)), None)
+        have = () if at is None else paths[at].nexthops
+        match verb:
+            case "delete":
+                self._delete_ipv6(prefix, path, at)
+            case "replace" if at is not None:
+                if paths[at] != path:
+                    paths[at] = path
+                    self.tell(REPLACED, prefix, path)
+            case "add" if at is not None:
+                pass  # EEXIST
+            case _ if at is not None:
+                fresh = tuple(hop for hop in path.nexthops if hop not in have)
+                if fresh:
+                    paths[at] = replace(path, nexthops=tuple(sorted(have + fresh, key=lambda hop: hop.gateway or 0)))
+                    self.tell(APPENDED if verb == "append" else PREPENDED, prefix, paths[at])
+            case _:
+                paths.append(path)
+                self.tell(ADDED, prefix, path)
+
+    def _delete_ipv6(self, prefix: Prefix, path: Path, at: int | None) -> None:
+        """One next hop at a time, or the whole route at once."""
+        paths = self.routes[prefix]
+        if at is None:
+            return
+        have = paths[at].nexthops
+        gone = tuple(hop for hop in have if hop in path.nexthops)
+        if not gone or gone != path.nexthops:
+            return
+        left = tuple(hop for hop in have if hop not in gone)
+        paths[at : at + 1] = [replace(path, nexthops=left)] if left else []
+        self.tell(DELETED, prefix, path)
+
+
+def _ipv4_key(path: Path) -> tuple[int, int, int]:
+    return path.table, path.tos, path.metric
+
+
+def _ipv6_key(path: Path) -> tuple[int, int, Prefix | None]:
+    return path.table, path.metric, path.source
+
+
+@st.composite
+def ipv4_paths(draw: st.DrawFn) -> Path:
+    """A path among few, so that several meet."""
+    tos, table = draw(st.sampled_from([0, 0, 16])), draw(st.sampled_from([254, 254, 100]))
+    hops = (draw(st.sampled_from(HOPS)),)
+    return Path(table, draw(st.sampled_from([12, 4])), draw(st.sampled_from([0, 32])), hops, tos=tos)
+
+
+@st.composite
+def ipv6_paths(draw: st.DrawFn) -> Path:
+    """A path among few, with one next hop or two."""
+    hops = draw(st.lists(st.sampled_from(HOPS), min_size=1, max_size=2, unique=True))
+    hops.sort(key=lambda hop: hop.gateway or 0)
+    source = draw(st.sampled_from([None, None, SOURCE]))
+    table = draw(st.sampled_from([254, 254, 100]))
+    return Path(table, 12, draw(st.sampled_from([32, 1024])), tuple(hops), source=source)
+
+
+VERBS = st.sampled_from(["add", "append", "prepend", "replace", "delete", "delete"])
+OPERATIONS = st.lists(
+    st.tuples(VERBS, st.sampled_from(V4), ipv4_paths()) | st.tuples(VERBS, st.sampled_from(V6), ipv6_paths()),
+    max_size=30,
+)
+
+
+def carry_out(kernel: Kernel, operations: list[Operation]) -> None:
+    for verb, prefix, path in operations:
+        (kernel.ipv4 if px.family(prefix) == px.AF_INET else kernel.ipv6)(verb, prefix, path)
