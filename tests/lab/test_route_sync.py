@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from peerway.lab import wireguard
 from peerway.lab.namespace import Namespace
 from peerway.lab.wireguard import WireGuard, allowed_ips
 from peerway.model import prefix as px
@@ -465,3 +466,33 @@ def test_the_derived_link_local_is_the_only_one(site: SiteMaker) -> None:
         f"s.connect(('{gateway('a')}', 9, 0, socket.if_nametoindex('{here.wg.name}'))); print(s.getsockname()[0])",
     )
     assert source.split("%")[0].strip() == own
+
+
+def test_ipv4_addresses_are_derived_as_well(site: SiteMaker) -> None:
+    """Under an IPv4 prefix each peer has a derived gateway too, and IPv4 routes of ours go by it."""
+    here = site(prefixes=["fe80::/64", "10.237.0.0/16"])
+    prefix = px.parse("10.237.0.0/16")
+    own = px.address_text(derived_address(prefix, PublicKey.parse(here.wg.public_key)))
+    theirs = px.address_text(derived_address(prefix, PEERS["a"]))
+    here.settle(lambda: f"{own}/16" in here.ip("-4 addr show dev {dev}"), "the derived IPv4 address")
+    here.ip("route add 10.1.0.0/16 via " + theirs)
+    here.pin("a", "10.2.0.0/16")
+    here.settle(lambda: f"via {theirs} " in here.ip("route show 10.2.0.0/16 proto 87"), "our route by the IPv4 gateway")
+    here.settle(lambda: here.owners().get("10.1.0.0/16") == "a", "the route by an IPv4 gateway to count")
+    assert here.owners()[f"{theirs}/32"] == "a"
+
+
+def test_interfaces_come_and_go(namespace: Namespace, daemon: Callable[..., Daemon]) -> None:
+    """A device that comes later is taken up, one that is recreated with the same name starts anew."""
+    running = daemon(namespace)
+    assert running.get("/v1/status")["interfaces"] == []
+    for peer, other in (("a", "b"), ("b", "a")):
+        device = wireguard.create(namespace, "come0" if wireguard.kernel_has_wireguard() else None)
+        device.set_peer(str(PEERS[peer]), allowed_ips=["10.200.0.0/16"])
+        device.set_peer(str(PEERS[other]), allowed_ips=[])
+        here = Site(device, namespace, running)
+        here.ip("route add 10.1.0.0/16 via inet6 {" + other + "} dev {dev}")
+        here.expect(**{peer: "10.200.0.0/16", other: "10.1.0.0/16"})
+        here.own_route("10.200.0.0/16", peer)
+        device.delete()
+        here.settle(lambda: running.get("/v1/status")["interfaces"] == [], "the interface to be forgotten")
