@@ -27,7 +27,7 @@ class Told(Namespace):
         self.commands: list[tuple[str, ...]] = []
 
     @override
-    def run(self, *argv: str, check: bool = True, input: str | None = None) -> str:  # noqa: A002, ARG002 - its signature
+    def run(self, *argv: str, check: bool = True, input: str | None = None) -> str:
         self.commands.append(argv)
         return self.output
 
