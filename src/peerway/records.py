@@ -27,6 +27,7 @@ class Records:
         self._store = store
         self._place = place
         self._sizes: dict[str, tuple[int, int]] = {}  # size when last rewritten, size now
+        self._adopted: dict[str, bytes] = {}  # what could not be written when it was adopted, and must come first
 
     def _key(self, ifindex: int) -> str:
         return f"{self._place}-{ifindex}"
@@ -49,6 +50,7 @@ class Records:
         try:
             self.rewrite(interface)
         except OSError as error:  # the former ledger stays; it names too many prefixes, never too few
+            self._adopted[key] = HEADER + encode(interface.ledger.records())
             interface.errors["ledger"] = f"cannot write the ledger: {error.strerror or error}"
 
     def rewrite(self, interface: Interface) -> None:
@@ -57,8 +59,12 @@ class Records:
         """
         key = self._key(interface.ifindex)
         data = HEADER + encode(interface.ledger.records())
+        self._replace(key, data)
+
+    def _replace(self, key: str, data: bytes) -> None:
         self._store.replace(key, data)
         self._sizes[key] = (len(data), len(data))
+        self._adopted.pop(key, None)
 
     def write(self, interface: Interface, entries: Iterable[Entry]) -> None:
         """
@@ -68,8 +74,10 @@ class Records:
         if not data:
             return
         key = self._key(interface.ifindex)
-        if key not in self._sizes:
-            self.rewrite(interface)
+        adopted = self._adopted.get(key)
+        if adopted is not None:  # not the present truth: that has the plan in it already, and not what it replaces
+            self._replace(key, adopted + data)
+            return
         self._store.append(key, data)
         floor, size = self._sizes[key]
         self._sizes[key] = (floor, size + len(data))
@@ -89,6 +97,7 @@ class Records:
         key = self._key(ifindex)
         self._store.delete(key)
         self._sizes.pop(key, None)
+        self._adopted.pop(key, None)
 
     def forget_others(self, present: Iterable[int]) -> None:
         """
@@ -96,5 +105,5 @@ class Records:
         """
         keep = {self._key(ifindex) for ifindex in present}
         for key in self._store.keys():  # noqa: SIM118 - a store is no mapping
-            if key.startswith(self._place) and key not in keep:
+            if key.startswith(f"{self._place}-") and key not in keep:
                 self._store.delete(key)

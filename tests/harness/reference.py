@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import combinations, product
 
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ ADDED, APPENDED, PREPENDED = RouteChangeKind.ADDED, RouteChangeKind.APPENDED, Ro
 REPLACED, DELETED = RouteChangeKind.REPLACED, RouteChangeKind.DELETED
 V4 = [px.parse("10.0.0.0/8"), px.parse("10.9.0.0/16")]
 V6 = [px.parse("2001:db8::/32"), px.parse("2001:db8:1::/48")]
-HOPS = [NextHop(WG, gateway(key(number))) for number in (1, 2, 3)]
+HOPS = sorted((NextHop(WG, gateway(key(number))) for number in (1, 2, 3)), key=lambda hop: hop.gateway or 0)
 SOURCE = px.parse("fd00::/16")
 
 
@@ -110,29 +111,23 @@ def _ipv6_key(path: Path) -> tuple[int, int, Prefix | None]:
     return path.table, path.metric, path.source
 
 
-@st.composite
-def ipv4_paths(draw: st.DrawFn) -> Path:
-    """A path among few, so that several meet."""
-    tos, table = draw(st.sampled_from([0, 0, 16])), draw(st.sampled_from([254, 254, 100]))
-    hops = (draw(st.sampled_from(HOPS)),)
-    return Path(table, draw(st.sampled_from([12, 4])), draw(st.sampled_from([0, 32])), hops, tos=tos)
-
-
-@st.composite
-def ipv6_paths(draw: st.DrawFn) -> Path:
-    """A path among few, with one next hop or two."""
-    hops = draw(st.lists(st.sampled_from(HOPS), min_size=1, max_size=2, unique=True))
-    hops.sort(key=lambda hop: hop.gateway or 0)
-    source = draw(st.sampled_from([None, None, SOURCE]))
-    table = draw(st.sampled_from([254, 254, 100]))
-    return Path(table, 12, draw(st.sampled_from([32, 1024])), tuple(hops), source=source)
-
-
-VERBS = st.sampled_from(["add", "append", "prepend", "replace", "delete", "delete"])
-OPERATIONS = st.lists(
-    st.tuples(VERBS, st.sampled_from(V4), ipv4_paths()) | st.tuples(VERBS, st.sampled_from(V6), ipv6_paths()),
-    max_size=30,
-)
+VERBS = ("add", "append", "prepend", "replace", "delete", "delete")
+IPV4_PATHS = [
+    Path(table, protocol, metric, (hop,), tos=tos)
+    for table, protocol, metric, hop, tos in product((254, 254, 100), (12, 4), (0, 32), HOPS, (0, 0, 16))
+]
+IPV6_PATHS = [
+    Path(table, 12, metric, hops, source=source)
+    for table, metric, hops, source in product(
+        (254, 254, 100),
+        (32, 1024),
+        [(hop,) for hop in HOPS]
+        + list(combinations(HOPS, 2)),  # in the order of their gateways, as the decoder has them
+        (None, None, SOURCE),
+    )
+]
+# Drawn from a list of all there are, which is a good deal quicker than to put each together.
+OPERATIONS = st.lists(st.sampled_from([*product(VERBS, V4, IPV4_PATHS), *product(VERBS, V6, IPV6_PATHS)]), max_size=30)
 
 
 def carry_out(kernel: Kernel, operations: list[Operation]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations, product
 
 import pytest
 from hypothesis import given
@@ -42,18 +43,25 @@ def selector(policy: Policy = POLICY, nexthops: Nexthops | None = None) -> Selec
     return Selector(WG, policy, TwoNames(), nexthops or Nexthops())
 
 
-@st.composite
-def paths(draw: st.DrawFn) -> Path:
-    """A path that counts or not, for one reason or another."""
-    return Path(
-        table=draw(st.sampled_from([254, 254, 100, 9])),
-        protocol=draw(st.sampled_from([12, 12, 4, RTPROT_KERNEL, 87, 99])),
-        metric=draw(st.sampled_from([0, 32, 64])),
-        nexthops=tuple(draw(st.lists(st.sampled_from(HOPS), min_size=1, max_size=3))),
-        type=draw(st.sampled_from([1, 1, 1, 6])),
-        tos=draw(st.sampled_from([0, 0, 0, 16])),
-        source=draw(st.sampled_from([None, None, px.parse("fd00::/16")])),
-    )
+HOP_LISTS = [(hop,) for hop in HOPS] + list(permutations(HOPS, 2)) + [(HOPS[0], HOPS[1], HOPS[0]), tuple(HOPS)]
+# All paths that there are of these, each counting or not for one reason or another; the usual values stand twice.
+PATHS = st.sampled_from(
+    [
+        Path(table, protocol, metric, hops, type=kind, tos=tos, source=source)
+        for hops in HOP_LISTS
+        for table, protocol, kind, tos, source in [
+            *product((254, 100), (12, RTPROT_KERNEL), (1,), (0,), (None, px.parse("fd00::/16"))),
+            *product((254, 100), (12,), (1,), (0,), (None,)),
+            (9, 12, 1, 0, None),
+            (254, 87, 1, 0, None),
+            (100, 99, 1, 0, None),
+            (100, 12, 6, 0, None),
+            (254, 12, 1, 16, None),
+        ]
+        for metric in (0, 32, 64)
+    ]
+)
+CHOICES = st.lists(PATHS, max_size=5).map(tuple)
 
 
 def names(path: Path) -> set[object]:
@@ -67,7 +75,7 @@ def counts(path: Path) -> bool:
     return (path.table in (100, 254), path.protocol in (2, 4, 12), path.type, path.tos) == (True, True, 1, 0)
 
 
-@given(st.lists(paths(), max_size=5).map(tuple))
+@given(CHOICES)
 def test_the_winner_is_the_route_that_the_kernel_would_use(choice: tuple[Path, ...]) -> None:
     """Of the paths that count and name a peer: first the order of tables, then without source, metric, and order."""
     selection = selector().select(choice)
@@ -82,7 +90,7 @@ def test_the_winner_is_the_route_that_the_kernel_would_use(choice: tuple[Path, .
     assert {peer for peer, _ in selection.peers} == (set() if best is None else names(best))
 
 
-@given(st.lists(paths(), max_size=5).map(tuple))
+@given(CHOICES)
 def test_all_who_are_named_are_chosen_or_behind(choice: tuple[Path, ...]) -> None:
     """Nobody is chosen and behind at once, nobody twice, and together they are all whom counting paths name."""
     selection = selector().select(choice)
@@ -92,7 +100,7 @@ def test_all_who_are_named_are_chosen_or_behind(choice: tuple[Path, ...]) -> Non
     assert chosen | set(behind) == {peer for path in choice if counts(path) for peer in names(path)}
 
 
-@given(st.lists(paths(), max_size=5).map(tuple))
+@given(CHOICES)
 def test_the_answer_is_remembered_and_the_same(choice: tuple[Path, ...]) -> None:
     """One selector asked many times says what a fresh one says."""
     one = selector()
@@ -103,7 +111,7 @@ def test_the_answer_is_remembered_and_the_same(choice: tuple[Path, ...]) -> None
     assert one.select(choice) == selector().select(choice)
 
 
-@given(paths())
+@given(PATHS)
 def test_weights_of_one_peer_add_up(path: Path) -> None:
     """A peer that several next hops name has the sum of their weights."""
     for peer, weight in selector().named(path).peers:
