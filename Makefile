@@ -4,7 +4,7 @@
 # make unit | lab | interop | kernel      one tier alone
 # make bench   speed beside a floor of the same run (docs/PERFORMANCE.md); its short form is part of make test (root)
 # make setup   missing Debian packages, and .venv from requirements.lock; the others do what they need of it themselves
-# make docs    configuration reference, schema and manual pages again
+# make docs    configuration reference and manual pages again
 # make lock    requirements.lock again, from pyproject.toml
 # make clean   .venv, caches and logs away
 
@@ -60,7 +60,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 docs: $(STAMP)
-	@$(PY) tools/docs.py
+	@$(PY) -m tools.docs
 
 lock: $(STAMP)
 	@$(PY) -m pip install -qq uv
