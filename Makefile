@@ -51,6 +51,7 @@ packages:
 	@tools/packages.sh $(BASE) $(ROUTING) $(GUESTS)
 
 $(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || tools/packages.sh python3:python3
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "setup: peerway needs Python 3.11 or later: make PYTHON=python3.11")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || tools/packages.sh no-venv:python3-venv
 	@echo "setup: $(VENV) from requirements.lock"
