@@ -12,6 +12,7 @@ from peerway.model.events import AllowedIPAdded, ClaimRefused, PeerAdded, RouteA
 from peerway.model.link import Link
 from peerway.model.policy import Accept, OnStop, PeerPolicy, Pinned, Policy, RouteSync
 from peerway.model.route import NextHop, NexthopObject, Path, RouteChangeKind
+from tests.harness.memory import Killed
 from tests.harness.site import OTHER, WG, Site, gateway, key, via
 
 A, B, C = key(1), key(2), key(3)
@@ -441,6 +442,22 @@ async def test_a_restart_knows_its_own_though_the_device_is_busy(site: Site) -> 
     await site.settle()
     assert NET not in site.device.map
     assert list(site.store.data) == [f"boot-{WG}"]
+
+
+async def test_a_pin_that_was_about_to_yield_is_not_lost_with_the_peer_that_took_its_prefix() -> None:
+    """Killed right after a pinned prefix went to a route's peer, which is gone at the restart: it is pinned again."""
+    site = Site(policy=Policy(pinned=Pinned.YIELDS))
+    site.device.map[NET] = A
+    await site.settle()
+    site.table.user_add(NET, via(B))
+    site.fate.left = 2  # the ledger ahead, the addition
+    with pytest.raises(Killed):
+        await site.settle()
+    assert site.device.map[NET] == B
+    site.device.remove_peer(B)
+    site.start()
+    await site.settle()
+    assert site.device.map[NET] == A
 
 
 async def test_a_damaged_ledger_takes_nothing_from_anybody(site: Site) -> None:

@@ -95,7 +95,7 @@ class Ledger:
         """
         Compare a memory with what the device holds: a prefix is ours only where both say so. A displaced pin counts
         while its peer exists and the prefix is ours or free; what somebody else holds by now is theirs. One that was
-        about to be displaced counts only if it came to that, so if the prefix is ours.
+        about to be displaced counts only if it came to that: the prefix is ours, or went with a peer that had it by us.
         """
         existing = set(peers)
         self.ours = {
@@ -109,7 +109,9 @@ class Ledger:
             if peer in existing and (prefix in self.ours or prefix not in allowed_ips)
         }
         for prefix, peer in memory.displacing.items():
-            if peer in existing and prefix in self.ours and self.ours[prefix] != peer:
+            mine = self.ours.get(prefix)
+            went = prefix not in allowed_ips and not memory.maybe.get(prefix, existing) <= existing
+            if peer in existing and (went or mine not in (None, peer)):
                 self.displaced[prefix] = peer
 
     def records(self) -> list[Record]:
