@@ -15,17 +15,26 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     exit 0 # what needs them says so, and the rest works
 fi
 
+log=$(mktemp)
 policy=/usr/sbin/policy-rc.d # Debian's way to say that packages start no services while they are installed
-if [ ! -e "$policy" ]; then
-    trap 'rm -f "$policy"' EXIT
+if [ -e "$policy" ]; then
+    trap 'rm -f "$log"' EXIT
+else
+    trap 'rm -f "$log" "$policy"' EXIT
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
 fi
 export DEBIAN_FRONTEND=noninteractive
 echo "setup: installing$missing"
-apt-get -qq -o Acquire::Retries=3 update
+quietly() { # says something only if it fails
+    "$@" >"$log" 2>&1 || {
+        cat "$log"
+        exit 1
+    }
+}
+quietly apt-get -qq -o Acquire::Retries=3 update
 # shellcheck disable=SC2086
-apt-get -qq -y -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 install --no-install-recommends $missing >/dev/null
+quietly apt-get -qq -y -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 install --no-install-recommends $missing
 if command -v systemctl >/dev/null 2>&1; then
     for package in $missing; do
         case $package in # their daemons run inside namespaces only, never on the machine itself
