@@ -117,6 +117,8 @@ def obstacle(tier: Tier) -> str:
     """Why this machine cannot run a tier, and the cure; empty if it can."""
     if tier.root and os.geteuid() != 0:
         return "it needs root: run it with sudo"
+    if tier.root and subprocess.run(["unshare", "--net", "true"], check=False, capture_output=True).returncode != 0:
+        return "network namespaces are forbidden here: in a container, start it with --privileged"
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/lib/frr"
     missing = [
         package for name, _, package in (need.partition(":") for need in tier.needs) if not which(name, path=path)
