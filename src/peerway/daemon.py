@@ -31,6 +31,7 @@ from peerway.model.ports import DeviceTap
 from peerway.model.world import World
 from peerway.records import Records
 from peerway.service import Bulletin, Service
+from peerway.waiting import Waiting
 from peerway.watcher import Watcher
 
 log = logging.getLogger("peerway")
@@ -149,7 +150,7 @@ class Daemon:
             self._reload()
         except UnusableError as error:
             log.error("%s", error)  # noqa: TRY400 - the sentence says all
-        self.engine.wake.set()
+        self.engine.wake()
         notify("READY=1")
 
     async def _work(self) -> None:
@@ -157,14 +158,17 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._hangup)
-        engine = self.engine
+        engine, waiting = self.engine, Waiting()
+        engine.wake = waiting.wake
         await self._round(engine)
         if not engine.world.interfaces:
             log.info("no WireGuard interface yet; waiting for one")
         notify("READY=1")
         while not self.stopping.is_set():
-            await self._wait(engine)
+            waiting.watch(engine.watcher.descriptors())
+            await waiting.until(engine.deadline)
             await self._round(engine)
+        waiting.close()
         notify("STOPPING=1")
         await engine.stop()
 
@@ -180,20 +184,7 @@ class Daemon:
 
     def _stop(self) -> None:
         self.stopping.set()
-        self.engine.wake.set()
-
-    async def _wait(self, engine: Engine) -> None:
-        """Until something is readable, a deadline passes or somebody calls."""
-        loop = asyncio.get_running_loop()
-        descriptors = engine.watcher.descriptors()
-        for descriptor in descriptors:
-            loop.add_reader(descriptor, engine.wake.set)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, engine.deadline - time.monotonic())):
-                await engine.wake.wait()
-        for descriptor in descriptors:
-            loop.remove_reader(descriptor)
-        engine.wake.clear()
+        self.engine.wake()
 
 
 def notify(state: str) -> None:

@@ -47,7 +47,7 @@ class Engine:
         self.world = world
         self.watcher = watcher
         self.council = Council(world)
-        self.wake = asyncio.Event()
+        self.wake: Callable[[], None] = lambda: None  # ends the wait for the next round
         self._table, self._records, self._clock = table, records, clock
         self._applier = Applier(table, records, publish)
         self._first = True
@@ -80,7 +80,7 @@ class Engine:
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._rounds.append(done)
-        self.wake.set()
+        self.wake()
         await done
 
     async def step(self) -> None:

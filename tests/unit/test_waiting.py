@@ -1,0 +1,93 @@
+"""Waiting, with real pipes and a real event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from peerway.waiting import Waiting
+
+LONG = 3600.0
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe2(os.O_NONBLOCK)
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+@pytest.fixture
+async def waiting() -> Waiting:
+    return Waiting()
+
+
+async def test_news_end_the_wait(waiting: Waiting, pipe: tuple[int, int]) -> None:
+    """A descriptor that becomes readable during the wait ends it, time and again."""
+    waiting.watch([pipe[0]])
+    for _ in range(3):
+        asyncio.get_running_loop().call_later(0.001, os.write, pipe[1], b"x")
+        await waiting.until(time.monotonic() + LONG)
+        assert os.read(pipe[0], 10) == b"x"
+
+
+async def test_what_was_left_unread_ends_the_next_wait(waiting: Waiting, pipe: tuple[int, int]) -> None:
+    """Data that a round did not read all of is no new edge, and ends the wait all the same."""
+    waiting.watch([pipe[0]])
+    os.write(pipe[1], b"xy")
+    await waiting.until(time.monotonic() + LONG)
+    os.read(pipe[0], 1)
+    await asyncio.sleep(0.01)
+    await waiting.until(time.monotonic() + LONG)
+    assert os.read(pipe[0], 10) == b"y"
+
+
+async def test_waiting_data_does_not_spin_the_loop(waiting: Waiting, pipe: tuple[int, int]) -> None:
+    """While a round is busy, data that waits wakes the loop once, not in each turn."""
+    woken = 0
+    real = waiting._epoll.poll
+
+    class Counted:
+        def poll(self, timeout: float) -> list[tuple[int, int]]:
+            nonlocal woken
+            woken += 1
+            return real(timeout)
+
+    waiting.watch([pipe[0]])
+    waiting._epoll = Counted()  # type: ignore[assignment]
+    os.write(pipe[1], b"x")
+    for _ in range(50):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    assert woken == 1
+
+
+async def test_a_call_ends_the_wait_before_or_during_it(waiting: Waiting) -> None:
+    """`wake` is not lost when nobody waits at that moment."""
+    waiting.wake()
+    await waiting.until(time.monotonic() + LONG)
+    asyncio.get_running_loop().call_later(0.001, waiting.wake)
+    await waiting.until(time.monotonic() + LONG)
+
+
+async def test_a_deadline_ends_the_wait(waiting: Waiting) -> None:
+    """At the deadline, also one that has passed, the wait is over."""
+    await waiting.until(time.monotonic() - 1)
+    await waiting.until(time.monotonic() + 0.001)
+
+
+async def test_only_the_named_descriptors_are_watched(waiting: Waiting, pipe: tuple[int, int]) -> None:
+    """A descriptor that is no longer named, closed or not, wakes nobody."""
+    waiting.watch([pipe[0]])
+    waiting.watch([])
+    os.write(pipe[1], b"x")
+    called: list[bool] = []
+    waiting._loop.call_later(0.02, lambda: (called.append(True), waiting.wake()))
+    await waiting.until(time.monotonic() + LONG)
+    assert called
+    waiting.close()
