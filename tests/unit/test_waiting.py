@@ -87,7 +87,12 @@ async def test_only_the_named_descriptors_are_watched(waiting: Waiting, pipe: tu
     waiting.watch([])
     os.write(pipe[1], b"x")
     called: list[bool] = []
-    waiting._loop.call_later(0.02, lambda: (called.append(True), waiting.wake()))
+
+    def call() -> None:
+        called.append(True)
+        waiting.wake()
+
+    waiting._loop.call_later(0.02, call)
     await waiting.until(time.monotonic() + LONG)
     assert called
     waiting.close()
