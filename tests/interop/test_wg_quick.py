@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,8 +63,8 @@ class Quick:
                 family, "route", "show", "dev", self.interface.name, "table", "all"
             ).splitlines()
         ]
-        about_link = ("fe80:", "ff00:")
-        return {line for line in lines if ("proto 87" in line) is ours and not any(text in line for text in about_link)}
+        link_local = re.compile(r"-6 (\w+ )?(fe80|ff00):")
+        return {line for line in lines if ("proto 87" in line) is ours and not link_local.match(line)}
 
     def forgotten(self) -> bool:
         """Whether peerway knows no interface any more."""
