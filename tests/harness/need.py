@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 
+from peerway.lab import wireguard
+
 
 def need(met: bool, sentence: str) -> None:
     """Skip the test unless `met`; under CI=true fail it. The sentence says what is missing, and the cure."""
@@ -27,3 +29,14 @@ def need_program(name: str, package: str) -> str:
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/lib/frr")
     need(found is not None, f"{name} is missing: apt-get install {package}")
     return found or name
+
+
+def need_kernel_wireguard() -> None:
+    """
+    Skip where the kernel has no WireGuard of its own, also in CI: there `make kernel` runs the same test on two kernels
+    that have it, and in them a missing module is a failure.
+    """
+    if not wireguard.kernel_has_wireguard() and "IN_GUEST" in os.environ:
+        pytest.fail("this emulated kernel was chosen for its WireGuard and has none", pytrace=False)
+    if not wireguard.kernel_has_wireguard():
+        pytest.skip("the kernel has no WireGuard module: run it with `make kernel`")

@@ -10,12 +10,12 @@ import pytest
 from peerway.lab import wireguard
 from peerway.lab.namespace import Namespace
 from peerway.lab.wireguard import WireGuard
-from tests.harness.need import need
 
 
 @pytest.fixture(autouse=True)
 def _guest() -> None:
-    need("IN_GUEST" in os.environ, "this is about the emulated machine: make kernel")
+    if "IN_GUEST" not in os.environ:
+        pytest.skip("this is about the emulated machine: make kernel")
 
 
 def test_devices_are_the_kernels_own(wg: WireGuard) -> None:

@@ -27,7 +27,7 @@ from peerway.model.keys import PublicKey, Secret
 from peerway.model.link import Link
 from peerway.model.prefix import Prefix
 from peerway.model.setup import NO_KEY, DeviceConfig, PeerConfig
-from tests.harness.need import need, need_program
+from tests.harness.need import need_kernel_wireguard, need_program
 
 A, B, STRANGER = (PublicKey(bytes([number] * 32)) for number in (17, 34, 51))
 ONE, TWO, SIX = map(px.parse, ("10.1.0.0/16", "10.2.0.0/16", "2001:db8::/32"))
@@ -37,7 +37,7 @@ ONE, TWO, SIX = map(px.parse, ("10.1.0.0/16", "10.2.0.0/16", "2001:db8::/32"))
 def device(request: pytest.FixtureRequest, namespace: Namespace) -> WireGuard:
     """A device with the peers A and B, which have no AllowedIPs."""
     if request.param == "kernel":
-        need(wireguard.kernel_has_wireguard(), "the kernel has no WireGuard module: run it with `make kernel`")
+        need_kernel_wireguard()
         made = wireguard.create(namespace, userspace=False)
     else:
         need_program("wireguard-go", "wireguard-go")

@@ -19,7 +19,7 @@ from peerway.model.device import AllowedIPsDelta
 from peerway.model.keys import PublicKey
 from peerway.protocols import netlink as nl
 from peerway.protocols import wireguard_set
-from tests.harness.need import need
+from tests.harness.need import need, need_kernel_wireguard
 
 KEY = PublicKey(bytes(range(32)))
 TIMEOUT = 20.0
@@ -27,7 +27,7 @@ TIMEOUT = 20.0
 
 @pytest.fixture
 def device(namespace: Namespace) -> WireGuard:
-    need(wireguard.kernel_has_wireguard(), "the kernel has no WireGuard module: run it with `make kernel`")
+    need_kernel_wireguard()
     need(namespace.succeeds("ip", "link", "add", "probe", "type", "nlmon"), "the kernel has no nlmon module")
     namespace.ip("link", "del", "probe")
     made = wireguard.create(namespace, userspace=False)
