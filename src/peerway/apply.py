@@ -115,11 +115,12 @@ class Applier:
         fresh = [item for item in todo.add_routes if item[0] not in replaced]
         moved = [item for item in todo.add_routes if item[0] in replaced]
         refusals: list[Refusal] = []
-        if fresh:
-            refusals += self._table.add_routes(fresh)
-        if moved:
-            refusals += self._table.add_routes(moved, append=True)
-        if todo.delete_routes:
-            refusals += self._table.delete_routes(todo.delete_routes)
+        try:
+            refusals += self._table.add_routes(fresh) if fresh else []
+            refusals += self._table.add_routes(moved, append=True) if moved else []
+            refusals += self._table.delete_routes(todo.delete_routes) if todo.delete_routes else []
+        except OSError as error:  # no answer: all are compared again
+            reason = error.strerror or str(error)
+            refusals = [Refusal(p, error.errno or 0, reason) for p, _ in todo.add_routes + todo.delete_routes]
         for refusal in refusals:
             interface.failures[refusal.prefix] = f"route: {refusal.reason}"
