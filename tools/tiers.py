@@ -66,9 +66,13 @@ class Result:
 def in_guest(kernel: str) -> Step:
     """The step that runs the guest's tests on one kernel."""
     console = LOGS / f"kernel-{kernel}.console"
-    vm = (sys.executable, "tools/vm.py", "run", "--timeout", "1500", "--console", str(console))
+    vm = (sys.executable, "tools/vm.py", "run", "--timeout", "2400", "--console", str(console))
     env = ("--env", "HYPOTHESIS_PROFILE=guest", "--env", f"CI={'true' if IN_CI else ''}", "--env", "IN_GUEST=true")
-    return Step(f"kernel-{kernel}", (*vm, *env, kernel, "--", *PYTEST, "-m", "not host_only", *GUEST_TESTS), 1800)
+    return Step(
+        f"kernel-{kernel}",
+        (*vm, *env, kernel, "--", *PYTEST, "--durations=10", "-m", "not host_only", *GUEST_TESTS),
+        1800,
+    )
 
 
 RUFF: Final = (sys.executable, "-m", "ruff")
@@ -166,7 +170,7 @@ def run_at_once(steps: Sequence[Step]) -> list[Result]:
         time.sleep(0.2)
         if time.monotonic() - told > 60:
             told = time.monotonic()
-            progress = ", ".join(f"{step.name} {percentage(LOGS / f'{step.name}.log')}" for step in steps)
+            progress = ", ".join(f"{step.name} {done_so_far(LOGS / f'{step.name}.log')}" for step in steps)
             say(f"... {told - start:.0f} s: {progress}")
     for step in steps:
         text = (LOGS / f"{step.name}.log").read_text(errors="replace").splitlines()
@@ -175,10 +179,12 @@ def run_at_once(steps: Sequence[Step]) -> list[Result]:
     return [results[step.name] for step in steps]
 
 
-def percentage(log: Path) -> str:
-    """How far the pytest that writes this log has come."""
-    found = re.findall(r"\[ *(\d+)%\]", log.read_text(errors="replace")) if log.exists() else []
-    return f"{found[-1]} %" if found else "starts"
+def done_so_far(log: Path) -> str:
+    """How many tests the pytest that writes this log has done."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    marks = [re.sub(r"\s*\[ *\d+%\]$", "", line) for line in lines]
+    done = sum(len(line) for line in marks if re.fullmatch(r"[.sFExX]+", line))
+    return f"{done} tests" if done else "starts"
 
 
 def run_step(step: Step, *, shown: bool) -> Result:
