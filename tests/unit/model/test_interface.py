@@ -1,0 +1,228 @@
+"""One interface: what is kept up as things change is what would be counted anew."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peerway.model import prefix as px
+from peerway.model.device import AllowedIPs, Backend, Device, Peer
+from peerway.model.interface import Interface
+from peerway.model.keys import PublicKey
+from peerway.model.ledger import Op
+from peerway.model.link import Link
+from peerway.model.nexthops import Nexthops
+from peerway.model.policy import Accept, PeerPolicy, Policy
+from peerway.model.prefix import Prefix
+from peerway.model.selection import Reason
+from tests.harness.site import WG, gateway, key, via
+
+PEERS = [key(number) for number in range(1, 4)]
+A, B, C = PEERS
+NETS = [px.parse(text) for text in ("10.0.0.0/8", "10.9.0.0/16", "10.0.0.1/32", "fd00::1/128")]
+NET = NETS[0]
+PREFIXES = [*NETS, gateway(A), gateway(B)]
+MAPS = st.dictionaries(st.sampled_from(PREFIXES), st.sampled_from(PEERS))
+
+
+def device(*peers: PublicKey) -> Device:
+    return Device("wg0", WG, Backend.KERNEL, key(100), peers={peer: Peer(peer) for peer in peers})
+
+
+def interface(policy: Policy | None = None, *peers: PublicKey) -> Interface:
+    link = Link(WG, "wg0", "wireguard", up=True)
+    made = Interface(link, device(*(peers or PEERS)), policy or Policy(), Nexthops())
+    made.refresh_gateways()
+    made.dirty.clear()
+    return made
+
+
+def holding(held: AllowedIPs, ours: AllowedIPs, displaced: AllowedIPs) -> Interface:
+    """An interface that has some prefixes, of which some are ours, and for some of those somebody waits."""
+    made = interface()
+    made.held = dict(held)
+    made.ledger.ours = {prefix: peer for prefix, peer in ours.items() if held.get(prefix) == peer}
+    made.ledger.displaced = {p: peer for p, peer in displaced.items() if made.ledger.ours.get(p, peer) != peer}
+    made.recount()
+    return made
+
+
+def consistent(made: Interface) -> None:
+    """What is kept up equals what is counted anew."""
+    counts, hosts = +made.counts, dict(made._hosts)
+    made.recount()
+    assert counts == +made.counts
+    assert hosts == made._hosts
+
+
+@given(MAPS, MAPS, MAPS, MAPS)
+def test_an_observation_takes_the_place_of_what_was_held(
+    held: AllowedIPs, ours: AllowedIPs, displaced: AllowedIPs, new: AllowedIPs
+) -> None:
+    """What differs is returned and decided again; ours stays only where the device still says so."""
+    made = holding(held, ours, displaced)
+    former, waiting = dict(made.ledger.ours), dict(made.ledger.displaced)
+    differ = made.observe(dict(new))
+    assert made.held == new
+    assert differ == {prefix for prefix in PREFIXES if held.get(prefix) != new.get(prefix)}
+    assert differ <= made.dirty
+    assert made.ledger.ours == {prefix: peer for prefix, peer in former.items() if new.get(prefix) == peer}
+    lost = former.keys() - made.ledger.ours.keys()
+    assert {(op, p) for op, p, _ in made.unwritten if op is Op.DROPPED} == {(Op.DROPPED, p) for p in lost}
+    gone = {prefix for prefix in lost if prefix in new} & waiting.keys()
+    assert waiting.keys() - made.ledger.displaced.keys() == gone
+    assert {p for op, p, _ in made.unwritten if op is Op.RETURNED} == gone
+    consistent(made)
+
+
+@given(MAPS)
+def test_the_same_observation_is_no_news(held: AllowedIPs) -> None:
+    """An equal map changes nothing and marks nothing."""
+    made = holding(held, held, {})
+    assert made.observe(dict(held)) == set()
+    assert not made.dirty
+    assert not made.unwritten
+
+
+@given(MAPS, MAPS, MAPS)
+def test_each_prefix_is_ours_or_pinned(held: AllowedIPs, ours: AllowedIPs, displaced: AllowedIPs) -> None:
+    """Pinned is what others hold, and what waits for ours to go; learned is what is ours."""
+    made = holding(held, ours, displaced)
+    for prefix in PREFIXES:
+        mine, waits = made.ledger.ours.get(prefix), made.ledger.displaced.get(prefix)
+        other = None if prefix in made.ledger.ours else held.get(prefix)
+        assert made.learned(prefix) == mine
+        assert made.pinned(prefix) == (waits if waits is not None else other)
+        assert (prefix in made.pinned_prefixes()) == (made.pinned(prefix) is not None)
+        assert made.is_learned(prefix) == (mine is not None and prefix not in (gateway(A), gateway(B), gateway(C)))
+
+
+@given(MAPS, st.lists(st.tuples(st.sampled_from([*PEERS, None]), st.sampled_from(PREFIXES)), max_size=15))
+def test_counts_follow_what_is_owned(held: AllowedIPs, deeds: list[tuple[PublicKey | None, Prefix]]) -> None:
+    """After any owning and disowning, the count of each peer is the number of its learned prefixes."""
+    made = holding(held, held, {})
+    for peer, prefix in deeds:
+        if peer is None:
+            made.disown(prefix)
+        else:
+            made.own(prefix, peer)
+        learned = [p for net, p in made.ledger.ours.items() if net not in made.gateways.derived]
+        assert +made.counts == Counter(learned)
+        consistent(made)
+
+
+@given(MAPS, MAPS, MAPS)
+def test_hosts_of_others_are_gateways(held: AllowedIPs, ours: AllowedIPs, new: AllowedIPs) -> None:
+    """A host-length AllowedIP is a gateway exactly while somebody else holds it, and a change is returned."""
+    made = holding(held, ours, {})
+    made.refresh_gateways()
+    before = {prefix: made.gateways.named(prefix) for prefix in PREFIXES}
+    made.observe(dict(new))
+    made.dirty.clear()
+    changed = made.refresh_gateways()
+    assert made.dirty == changed
+    for prefix in PREFIXES:
+        named = made.gateways.named(prefix)
+        assert (prefix in changed) == (named != before[prefix])
+        pinned = {new[prefix]} if prefix in new and prefix not in made.ledger.ours and px.is_host(prefix) else set()
+        assert named == pinned | {peer for peer in PEERS if gateway(peer) == prefix}
+    assert made.refresh_gateways() == set()
+
+
+def test_new_prefixes_to_derive_under_make_new_gateways() -> None:
+    """Another policy or peer changes the gateways, the selector, and what counts as learned."""
+    made = interface(Policy(prefixes=()))
+    made.own(gateway(A), A)
+    assert made.counts[A] == 1
+    before = made.selector
+    made.policy = Policy()
+    assert made.refresh_gateways() == {gateway(peer) for peer in PEERS}
+    assert made.selector is not before
+    assert made.selector.named(via(A)).peers == ((A, 1),)
+    assert made.counts[A] == 0
+    made.device = device(A, B)
+    assert made.refresh_gateways() == {gateway(C)}
+
+
+def test_gateways_that_stay_keep_what_was_decided() -> None:
+    """As long as no address names another peer, the selector with all it remembers is kept."""
+    made = interface()
+    before = made.selector
+    made.observe({NET: A})
+    made.refresh_gateways()
+    assert made.selector is before
+    made.reselect()
+    assert made.selector is not before
+
+
+@pytest.mark.parametrize(("limit", "count", "own"), list(product((0, 1, 2), (0, 1, 2, 3), (True, False))))
+def test_the_limit_lets_in_up_to_itself(limit: int, count: int, own: bool) -> None:
+    """A peer may learn while it has fewer than `max_prefixes`, and keeps what it has; 0 is no limit."""
+    made = interface(Policy(max_prefixes=limit))
+    for number in range(count):
+        made.own(px.parse(f"10.{number}.0.0/16"), A)
+    asked = px.parse("10.0.0.0/16") if own and count else px.parse("10.200.0.0/16")
+    expected = Reason.LIMIT if limit and count >= limit and not (own and count) else None
+    assert made.admit(asked, A) is expected
+    assert made.admit(asked, B) is None
+
+
+def test_the_accept_list_is_asked_first() -> None:
+    """What a peer's list does not have is refused, limit or not; a peer without a list may have everything."""
+    made = interface(Policy(peers={A: PeerPolicy("a", (Accept.parse("10.0.0.0/8"),))}, max_prefixes=1))
+    made.own(px.parse("192.0.2.0/24"), A)
+    assert made.admit(px.parse("192.0.2.0/24"), A) is Reason.NOT_ACCEPTED
+    assert made.admit(NET, A) is Reason.LIMIT
+    assert made.admit(px.parse("192.0.2.0/24"), B) is None
+
+
+def test_room_under_the_limit_is_offered_to_those_who_waited() -> None:
+    """When a prefix of a peer goes, those that its limit kept out are decided again, once."""
+    made = interface(Policy(max_prefixes=1))
+    made.own(NET, A)
+    made.over_limit = {A: {NETS[1]}, B: {NETS[2]}}
+    made.disown(NET)
+    assert made.dirty == {NETS[1]}
+    assert made.over_limit == {B: {NETS[2]}}
+    made.disown(NET)
+    assert made.dirty == {NETS[1]}
+
+
+def test_a_move_between_peers_makes_room_at_the_former() -> None:
+    """Owning at another peer counts there, and no longer at the former."""
+    made = interface()
+    made.own(NET, A)
+    made.over_limit = {A: {NETS[1]}}
+    made.own(NET, B)
+    assert +made.counts == {B: 1}
+    assert made.dirty == {NETS[1]}
+
+
+def test_pins_of_peers_that_are_gone_no_longer_wait() -> None:
+    """A displaced pin is dropped with its peer, on record, and its prefix is decided again."""
+    made = interface(None, A, B)
+    made.ledger.displaced = {NET: C, NETS[1]: B}
+    assert made.forget_peers() == {NET}
+    assert made.ledger.displaced == {NETS[1]: B}
+    assert made.unwritten == [(Op.RETURNED, NET, C)]
+    assert made.dirty == {NET}
+
+
+@given(MAPS, st.sampled_from(PREFIXES), st.sampled_from([None, *PEERS]))
+def test_one_prefix_is_held_as_the_device_has_it(held: AllowedIPs, prefix: Prefix, peer: PublicKey | None) -> None:
+    """Holding one prefix sets or takes away that one, and leaves the others."""
+    made = holding(held, {}, {})
+    made.hold(prefix, peer)
+    rest = {net: who for net, who in held.items() if net != prefix}
+    assert made.held == (rest if peer is None else {**rest, prefix: peer})
+
+
+def test_the_name_is_that_of_the_link() -> None:
+    """A renamed link renames the interface; its index stays."""
+    made = interface()
+    made.link = Link(WG, "wg9", "wireguard", up=True)
+    assert (made.name, made.ifindex) == ("wg9", WG)
