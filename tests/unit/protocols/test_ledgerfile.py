@@ -1,0 +1,139 @@
+"""The ledger on disk: cut anywhere it is a beginning of itself, changed anywhere it is damage, never a wrong record."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peerway.model import prefix as px
+from peerway.model.ledger import Op, Record
+from peerway.protocols.ledgerfile import BLOCK, GROUP, HEADER, DamagedLedgerError, decode, encode
+from tests.harness.site import key
+from tests.harness.wg_strategies import KEYS, PREFIXES
+
+RECORDS = st.lists(
+    st.builds(Record, st.sampled_from(Op), KEYS, st.lists(PREFIXES, min_size=1, max_size=4).map(tuple)), max_size=4
+)
+BLOCKS = st.lists(RECORDS, max_size=4)
+NET = px.parse("10.0.0.0/8")
+
+
+def file_of(blocks: list[list[Record]]) -> bytes:
+    return HEADER + b"".join(encode(records) for records in blocks)
+
+
+def flat(blocks: list[list[Record]]) -> list[Record]:
+    return [record for records in blocks for record in records]
+
+
+def block(body: bytes) -> bytes:
+    """A whole block around any body."""
+    return BLOCK.pack(len(body), zlib.crc32(body)) + body
+
+
+def beginning(data: bytes) -> tuple[list[Record], bool]:
+    """The records that are read, and whether damage ended it."""
+    found: list[Record] = []
+    try:
+        for record in decode(data):
+            found.append(record)  # noqa: PERF402 - those before the damage are wanted
+    except DamagedLedgerError:
+        return found, True
+    return found, False
+
+
+@given(BLOCKS)
+def test_what_is_written_is_read(blocks: list[list[Record]]) -> None:
+    """All records come back, in their order, however they were put in blocks."""
+    assert list(decode(file_of(blocks))) == flat(blocks)
+
+
+@given(BLOCKS, st.data())
+def test_a_cut_file_is_a_beginning(blocks: list[list[Record]], data: st.DataObject) -> None:
+    """A process killed while it wrote leaves whole blocks and a part: the whole ones count, and nothing else."""
+    whole = file_of(blocks)
+    cut = whole[: data.draw(st.integers(0, len(whole)))]
+    expected: list[Record] = []
+    at = len(HEADER)
+    for records in blocks:
+        at += len(encode(records))
+        if at > len(cut):
+            break
+        expected += records
+    assert list(decode(cut)) == expected
+
+
+@given(BLOCKS, st.data())
+def test_a_changed_byte_is_never_a_wrong_record(blocks: list[list[Record]], data: st.DataObject) -> None:
+    """Whatever byte becomes whatever: the file is damaged, or what is read are the records before the change."""
+    whole = bytearray(file_of(blocks))
+    at = data.draw(st.integers(0, len(whole) - 1))
+    whole[at] ^= data.draw(st.integers(1, 255))
+    found, damaged = beginning(bytes(whole))
+    records = flat(blocks)
+    assert found == records[: len(found)]
+    assert damaged or len(found) < len(records)
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_any_bytes_are_read_or_damaged(data: bytes, with_header: bool) -> None:
+    """No bytes raise anything but DamagedLedgerError, or take for ever."""
+    beginning(HEADER + data if with_header else data)
+    beginning(HEADER + block(data))
+
+
+@given(st.binary(min_size=1, max_size=40).filter(lambda data: not HEADER.startswith(data[: len(HEADER)])))
+def test_a_file_of_something_else_is_damaged(data: bytes) -> None:
+    """A file that does not begin as a ledger of this version is not read at all."""
+    assert beginning(data) == ([], True)
+
+
+def test_an_empty_file_is_an_empty_ledger() -> None:
+    """Nothing written, or only a part of the header: no records, and no damage."""
+    for length in range(len(HEADER) + 1):
+        assert list(decode(HEADER[:length])) == []
+
+
+def test_no_records_are_no_bytes() -> None:
+    """Nothing to say writes nothing."""
+    assert encode([]) == b""
+
+
+def body(op: int = 1, count: int = 1, prefix: int = NET) -> bytes:
+    return GROUP.pack(op, bytes(key(1)), count) + prefix.to_bytes(18, "big")
+
+
+def test_the_layout_of_a_block_does_not_change() -> None:
+    """A ledger of an older process is read by a newer one: this is how its bytes lie."""
+    expected = struct.pack("<B32sI", 1, bytes(key(1)), 1) + NET.to_bytes(18, "big")
+    assert encode([Record(Op.OURS, key(1), (NET,))]) == struct.pack("<II", 55, zlib.crc32(expected)) + expected
+    assert HEADER == b"peerway ledger 1\n"
+    assert [int(op) for op in (Op.OURS, Op.DROPPED, Op.DISPLACING, Op.DISPLACED, Op.RETURNED)] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (body()[:20], "cut group"),
+        (body(count=2), "fewer prefixes than it says"),
+        (body(op=99), "99"),
+        (body(prefix=px.V6 << 1), "impossible prefix"),
+        (body(prefix=1 << 40 | 8), "impossible prefix"),
+        (body(prefix=NET & ~0xFF | 33), "impossible prefix"),
+        (body(prefix=px.V6 | 129), "impossible prefix"),
+    ],
+)
+def test_a_whole_block_that_makes_no_sense_is_damage(wrong: bytes, words: str) -> None:
+    """A right checksum does not make a wrong group, operation or prefix right."""
+    with pytest.raises(DamagedLedgerError, match=words):
+        list(decode(HEADER + block(wrong)))
+
+
+def test_the_edges_of_prefixes_are_read() -> None:
+    """Hosts and defaults of both families are no damage."""
+    edges = tuple(px.parse(text) for text in ("0.0.0.0/0", "255.255.255.255", "::/0", "ff" * 2 + "::"))
+    assert list(decode(HEADER + encode([Record(Op.OURS, key(1), edges)]))) == [Record(Op.OURS, key(1), edges)]
