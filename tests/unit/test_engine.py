@@ -460,6 +460,22 @@ async def test_a_pin_that_was_about_to_yield_is_not_lost_with_the_peer_that_took
     assert site.device.map[NET] == A
 
 
+async def test_a_pin_that_came_back_and_was_taken_away_stays_away() -> None:
+    """Killed right after a pinned prefix was given back; what its user takes away then is not given to the peer again."""
+    site = Site(policy=Policy(pinned=Pinned.YIELDS))
+    site.device.map[NET] = A
+    site.table.user_add(NET, via(B))
+    await site.settle()
+    site.table.user_delete(NET, via(B))
+    site.fate.left = 2  # the ledger ahead, the addition
+    with pytest.raises(Killed):
+        await site.settle()
+    assert site.device.map.pop(NET) == A
+    site.start()
+    await site.settle()
+    assert NET not in site.device.map
+
+
 async def test_a_damaged_ledger_takes_nothing_from_anybody(site: Site) -> None:
     """Without a trustworthy ledger all AllowedIPs count as pinned."""
     site.table.user_add(NET, via(A))

@@ -77,13 +77,20 @@ class History:
         if not self.dead:
             interface = self.site.world.interfaces.get(WG)
             return interface is not None and interface.ledger.ours.get(prefix) == peer
+        return peer in self.memory().maybe.get(prefix, set())
+
+    def memory(self) -> Memory:
+        """What a dead daemon left."""
         memory = Memory()
         for data in self.site.store.data.values():
             memory.replay(decode(data))
-        return peer in memory.maybe.get(prefix, set())
+        return memory
 
     def unpin(self) -> None:
         pinned = [p for p, peer in self.pins.items() if self.site.device.map.get(p) == peer and p not in self.unseen]
+        # The ledger of one that died in between cannot tell a pin that was taken away from one that waits.
+        unclear = (self.memory().displacing | self.memory().displaced) if self.dead else {}
+        pinned = [prefix for prefix in pinned if prefix not in unclear]
         if pinned:
             prefix = self.dice.choice(pinned)
             del self.site.device.map[prefix], self.pins[prefix]

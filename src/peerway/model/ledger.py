@@ -23,7 +23,7 @@ class Op(IntEnum):
 
     OURS = 1  # we give the prefix to the peer, or already have
     DROPPED = 2  # it is no longer ours at that peer
-    DISPLACING = 3  # somebody pinned it to that peer, and we are about to take it for a route
+    DISPLACING = 3  # somebody pinned it to that peer, and we are about to take it for a route, or to give it back
     DISPLACED = 4  # the same, and it was done
     RETURNED = 5  # no longer displaced
 
@@ -46,7 +46,7 @@ class Record:
 class Memory:
     """
     What the records of a killed process say: for each prefix, every peer at which it may be ours; and which pinned
-    ones are displaced, or were about to be.
+    ones are displaced, or were in between.
     """
 
     maybe: dict[Prefix, set[PublicKey]] = field(default_factory=dict)
@@ -71,6 +71,7 @@ class Memory:
                 if not peers:
                     self.maybe.pop(prefix, None)
             case Op.DISPLACING:
+                self.displaced.pop(prefix, None)
                 self.displacing[prefix] = peer
             case Op.DISPLACED:
                 self.displacing.pop(prefix, None)
@@ -95,7 +96,7 @@ class Ledger:
         """
         Compare a memory with what the device holds: a prefix is ours only where both say so. A displaced pin counts
         while its peer exists and the prefix is ours or free; what somebody else holds by now is theirs. One that was
-        about to be displaced counts only if it came to that: the prefix is ours, or went with a peer that had it by us.
+        in between counts only while it is displaced: the prefix is ours, or went with a peer that had it by us.
         """
         existing = set(peers)
         self.ours = {

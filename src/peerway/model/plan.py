@@ -142,6 +142,8 @@ def _give_back(interface: Interface, prefix: Prefix, verdict: Verdict, former: F
         result.behind.append((Op.DROPPED, prefix, former.mine))
         interface.disown(prefix)
     if former.displaced is not None:
+        if former.mine is not None:  # else nobody has it, and so it says: it waits
+            result.ahead.append((Op.DISPLACING, prefix, former.displaced))
         result.behind.append((Op.RETURNED, prefix, former.displaced))
         del interface.ledger.displaced[prefix]
 
