@@ -61,15 +61,18 @@ class Plan:
 
 def plan(interface: Interface, judge: Judge, wanted_routes: Routes, own_routes: Routes) -> Plan:
     """
-    Decide the dirty prefixes of an interface again and say what has to change.
+    Decide the dirty prefixes of an interface again and say what has to change. A prefix that becomes dirty after it
+    was decided stays so: until the plan is applied, what is held does not go with the ledger.
 
     The ledger's memory (`ours`, counts) takes the plan at once, so that limits hold within a batch; what is written
     and what the device has follow when the plan is applied.
     """
     result = Plan()
     result.ahead, interface.unwritten = interface.unwritten, []
-    while interface.dirty:  # a prefix that gives up its place lets others in, which are then dirty
-        batch, interface.dirty = sorted(interface.dirty), set()
+    decided: set[Prefix] = set()
+    while batch := sorted(interface.dirty - decided):  # a prefix that gives up its place lets others in
+        interface.dirty &= decided
+        decided.update(batch)
         for prefix in batch:
             verdict = judge(prefix)
             _note(interface, prefix, verdict)

@@ -7,29 +7,13 @@ from dataclasses import replace
 import pytest
 
 from peerway.model import prefix as px
-from peerway.model.device import Backend, Device, Peer
-from peerway.model.interface import Interface
 from peerway.model.link import Link
-from peerway.model.policy import Policy
 from peerway.model.route import NextHop, NexthopObject, Path
-from peerway.model.world import World
-from tests.harness.site import OTHER, WG, gateway, key, via
+from tests.harness.site import OTHER, WG, gateway, via
+from tests.harness.small import A, B, small_world
 
-A, B = key(1), key(2)
 NET, NET6 = px.parse("10.0.0.0/8"), px.parse("2001:db8::/32")
 OWN = Path(254, 87, 4096, (NextHop(WG, gateway(A)),))
-
-
-def world(*names: str) -> World:
-    """One interface for each name, with peers A and B; the first has the index WG."""
-    made = World()
-    for ifindex, name in enumerate(names, WG):
-        device = Device(name, ifindex, Backend.KERNEL, key(100), peers={A: Peer(A), B: Peer(B)})
-        interface = Interface(Link(ifindex, name, "wireguard", up=True), device, Policy(), made.nexthops)
-        interface.refresh_gateways()
-        interface.dirty.clear()
-        made.interfaces[ifindex] = interface
-    return made
 
 
 @pytest.mark.parametrize(
@@ -47,13 +31,13 @@ def world(*names: str) -> World:
 )
 def test_relevant_is_what_leaves_through_an_interface_of_ours_or_may(path: Path, expected: bool) -> None:
     """Unicast routes out of a WireGuard interface count, and those on nexthop objects, which may be replaced."""
-    assert world("wg0").is_relevant(path) is expected
-    assert world("wg0").rib.relevant(path) is expected
+    assert small_world("wg0").is_relevant(path) is expected
+    assert small_world("wg0").rib.relevant(path) is expected
 
 
 def test_interfaces_are_found_by_name_and_listed_in_order() -> None:
     """Names are looked up as they are now, and listing is sorted by them."""
-    made = world("wgb", "wga")
+    made = small_world("wgb", "wga")
     assert [interface.name for interface in made.sorted_interfaces()] == ["wga", "wgb"]
     found = made.by_name("wgb")
     assert found is made.interfaces[WG]
@@ -64,7 +48,7 @@ def test_interfaces_are_found_by_name_and_listed_in_order() -> None:
 
 def test_routes_of_ours_have_our_protocol_and_leave_through_the_interface_alone() -> None:
     """A route of another protocol, out of another interface, or on an object, is not ours."""
-    made = world("wg0", "wg1")
+    made = small_world("wg0", "wg1")
     elsewhere = replace(OWN, nexthops=(NextHop(WG + 1, gateway(A)),))
     both = replace(OWN, nexthops=(*OWN.nexthops, *elsewhere.nexthops), metric=1)
     on_object = Path(254, 87, 4096, nexthop_id=1)
@@ -76,7 +60,7 @@ def test_routes_of_ours_have_our_protocol_and_leave_through_the_interface_alone(
 
 def test_prefixes_of_a_gateway_that_changed_are_decided_again() -> None:
     """Those routed through the address become dirty, by a nexthop object too; the others do not."""
-    made = world("wg0")
+    made = small_world("wg0")
     made.nexthops.load({1: NexthopObject(1, NextHop(WG, gateway(A)))})
     by_object = px.parse("10.9.0.0/16")
     made.rib.load({NET: via(A), by_object: Path(254, 12, 0, nexthop_id=1), NET6: via(B)})
@@ -87,7 +71,7 @@ def test_prefixes_of_a_gateway_that_changed_are_decided_again() -> None:
 
 def test_everything_is_all_that_anybody_says_something_about() -> None:
     """Routes, what is held, what waits and derived addresses: all are decided again."""
-    made = world("wg0")
+    made = small_world("wg0")
     interface = made.interfaces[WG]
     made.rib.load({NET: via(A)})
     interface.held = {NET6: A}
