@@ -83,7 +83,7 @@ def test_no_key_passes_the_filter(first: bytes) -> None:
     """Wherever a key stands in the request, the filter cuts it off; then the device may be unknown."""
     frame = set_request(first, nl.attribute(3, b"\x5e" * 32), nl.attribute(3, b"\x5e" * 32))
     some = passed(frame)
-    assert b"\x5e" not in some
+    assert b"\x5e" * 8 not in some
     seen = nlmon.parse(some)
     assert isinstance(seen, nlmon.SetRequest)
     assert (seen.device is None) == (first == b"")
@@ -95,7 +95,7 @@ def test_answer_is_read(errno: int, port: int, whole: bool) -> None:
     request = set_request(nl.attribute_u32(1, 3), nl.attribute(3, b"\x5e" * 32))
     some = passed(acknowledgement(request, errno, port, whole=whole))
     assert nlmon.parse(some) == nlmon.SetAnswer(port, pid=9, seq=7, errno=errno)
-    assert b"\x5e" not in some
+    assert b"\x5e" * 8 not in some
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_our_own_requests_are_seen_with_their_device() -> None:
     for payload in payloads:
         some = passed(nl.message(FAMILY, nl.NLM_F_ACK, 1, payload))
         assert nlmon.parse(some) == nlmon.SetRequest(0, 1, 3, acknowledged=True)
-        assert b"\x5e" not in some
+        assert b"\x5e" * 8 not in some
 
 
 @given(st.binary(max_size=100) | st.binary(max_size=60).map(lambda rest: struct.pack("=IH", 60, 2) + rest))
