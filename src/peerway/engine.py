@@ -163,6 +163,7 @@ class Engine:
 
     async def _bring(self, interface: Interface) -> None:
         council = self.council
+        await self.watcher.readings.freshen(interface)
         for prefix in interface.failures.keys() & interface.dirty:
             del interface.failures[prefix]
         todo = plan(

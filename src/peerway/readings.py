@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from peerway.model import events as ev
-from peerway.model.device import Reading
+from peerway.model.device import Backend, Reading
 from peerway.model.diff import allowed_ip_events, device_events
 from peerway.model.interface import Interface
 from peerway.model.policy import Policy
@@ -32,6 +32,8 @@ class Watched:
 
     handle: DeviceHandle
     due: float = 0.0
+    begun: float = 0.0  # the last reading
+    cost: float = 0.0
 
 
 class Readings:
@@ -99,6 +101,17 @@ class Readings:
         for watched in [item for item in self.watched.values() if item.due <= now]:
             await self._read(watched)
 
+    async def freshen(self, interface: Interface) -> None:
+        """
+        Before something is given: read a device again that a tap says was changed, or that no tap covers, if its share
+        of time allows. What somebody pinned a moment ago would else be taken unseen, and nobody would know.
+        """
+        self.take_hints()
+        watched, now = self.watched[interface.ifindex], self._clock()
+        covered = self._tap is not None and watched.handle.backend is Backend.KERNEL
+        if watched.due <= now or (not covered and now - watched.begun >= POLL_SHARE * watched.cost):
+            await self._read(watched)
+
     async def find(self) -> None:
         """
         Look which of the links are WireGuard devices.
@@ -124,7 +137,7 @@ class Readings:
             self._publish(ev.InterfaceRemoved(interface.name, ifindex))
 
     async def _read(self, watched: Watched) -> None:
-        begin = self._clock()
+        begin = watched.begun = self._clock()
         handle = watched.handle
         interface = self.world.interfaces.get(handle.ifindex)
         try:
@@ -135,7 +148,8 @@ class Readings:
             if interface is not None:
                 interface.errors["read"] = f"cannot read the device: {error.strerror or error}"
             return
-        watched.due = self._clock() + max(self.poll_interval, POLL_SHARE * (self._clock() - begin))
+        watched.cost = self._clock() - begin
+        watched.due = self._clock() + max(self.poll_interval, POLL_SHARE * watched.cost)
         if interface is None:
             self._add(handle, reading)
         else:

@@ -160,6 +160,15 @@ async def test_pinned_wins_and_the_route_is_shadowed(site: Site) -> None:
     assert site.device.map[NET] == B
 
 
+async def test_what_was_pinned_a_moment_ago_is_not_taken(site: Site) -> None:
+    """A prefix pinned between two readings, and routed to another peer at once, stays with its pinned owner."""
+    site.now += 0.1
+    site.device.map[NET] = A
+    site.table.user_add(NET, via(B))
+    await site.settle(poll=False)
+    assert site.device.map[NET] == A
+
+
 async def test_pinned_yields_and_comes_back() -> None:
     """With `pinned: yields` a route takes the prefix, and the pinned owner has it again when the route goes."""
     site = Site(policy=Policy(pinned=Pinned.YIELDS))
