@@ -7,12 +7,14 @@ which changes leave a doubt that only a dump ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import assert_never
 
 from peerway.model import events as ev
 from peerway.model.diff import route_events
 from peerway.model.interface import Interface
 from peerway.model.link import Address, AddressChange, Link, LinkChange
+from peerway.model.nexthops import Nexthops
 from peerway.model.prefix import Prefix
 from peerway.model.rib import Table
 from peerway.model.route import NexthopChange, NexthopObject, Path, RouteChange
@@ -41,7 +43,8 @@ class Deltas:
             case RouteChange():
                 self._take_route(change)
             case NexthopChange():
-                self._take_nexthops(self.world.nexthops.apply(change))
+                former = self._nexthops_now()
+                self._take_nexthops(former, self.world.nexthops.apply(change))
                 self.dump_due |= change.object is None  # its IPv4 routes go without a word
             case LinkChange():
                 self._take_link(change)
@@ -69,9 +72,14 @@ class Deltas:
                 self._publish(event)
 
     def _through(self, interface: Interface, path: Path) -> bool:
-        return any(hop.ifindex == interface.ifindex for hop in self.world.nexthops.resolve(path))
+        return _leads(self.world.nexthops, interface, path)
 
-    def _take_nexthops(self, changed: set[int]) -> None:
+    def _nexthops_now(self) -> Nexthops:
+        former = Nexthops()
+        former.objects = dict(self.world.nexthops.objects)
+        return former
+
+    def _take_nexthops(self, former: Nexthops, changed: set[int]) -> None:
         if not changed:
             return
         paths = [path for path in self.world.rib.distinct_paths() if path.nexthop_id in changed]
@@ -79,6 +87,16 @@ class Deltas:
         for interface in self.world.interfaces.values():
             interface.reselect()
             interface.dirty |= prefixes
+            if self.listening():
+                self._tell_objects(interface, former, paths)
+
+    def _tell_objects(self, interface: Interface, former: Nexthops, paths: list[Path]) -> None:
+        """Routes whose object goes to another link, or is gone, change nothing but where they leave."""
+        for path in paths:
+            before, after = _leads(former, interface, path), self._through(interface, path)
+            if before != after:
+                for prefix in sorted(self.world.rib.having([path])):
+                    self._publish((ev.RouteAdded if after else ev.RouteRemoved)(interface.name, prefix, path))
 
     def _take_link(self, change: LinkChange) -> None:
         old = self.world.links.get(change.ifindex)
@@ -107,11 +125,18 @@ class Deltas:
     def _take_address(self, address: Address, *, present: bool) -> None:
         if present == (address in self.world.addresses):
             return
-        (self.world.addresses.add if present else self.world.addresses.discard)(address)
         interface = self.world.interfaces.get(address.ifindex)
+        if interface is not None and present:
+            self._forget_former(address)
+        (self.world.addresses.add if present else self.world.addresses.discard)(address)
         if interface is not None:
             interface.small_dirty = True
             self._publish((ev.AddressAdded if present else ev.AddressRemoved)(interface.name, address))
+
+    def _forget_former(self, address: Address) -> None:
+        """An address that is announced again with another IFA_PROTO is the same one, in other hands."""
+        for other in [item for item in self.world.addresses if replace(item, protocol=address.protocol) == address]:
+            self._take_address(other, present=False)
 
     # whole dumps
 
@@ -139,7 +164,8 @@ class Deltas:
         """
         Take a dump of all nexthop objects.
         """
-        self._take_nexthops(self.world.nexthops.load(objects))
+        former = self._nexthops_now()
+        self._take_nexthops(former, self.world.nexthops.load(objects))
 
     def take_routes(self, routes: Table) -> set[Prefix]:
         """
@@ -153,3 +179,10 @@ class Deltas:
             entry = old.get(prefix, ())
             self._tell_routes(prefix, entry if isinstance(entry, tuple) else (entry,))
         return differ
+
+
+def _leads(nexthops: Nexthops, interface: Interface, path: Path) -> bool:
+    """
+    Whether a path leaves through an interface while nexthop objects are these.
+    """
+    return any(hop.ifindex == interface.ifindex for hop in nexthops.resolve(path))
