@@ -1,0 +1,286 @@
+"""A plan carried out: the ledger ahead and behind, refusals one by one, and a device that fails in the middle."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+
+import pytest
+from typing_extensions import override
+
+from peerway.apply import Applier
+from peerway.model import prefix as px
+from peerway.model.events import AllowedIPAdded, AllowedIPRemoved, ClaimRefused, Event
+from peerway.model.keys import PublicKey
+from peerway.model.ledger import Entry, Memory, Op
+from peerway.model.ownership import Origin, Verdict
+from peerway.model.plan import Plan, plan
+from peerway.model.ports import Refusal
+from peerway.model.prefix import Prefix
+from peerway.model.route import NextHop, Path
+from peerway.protocols.ledgerfile import decode
+from peerway.records import Records
+from tests.harness.memory import Fate, MemoryDevice, MemoryStore, MemoryTable
+from tests.harness.site import WG, gateway, key
+from tests.harness.small import A, B, small_world
+
+NETS = [px.parse(f"10.{number}.0.0/16") for number in range(4)]
+NET = NETS[0]
+HOST = px.parse("10.0.0.2")
+
+
+def own_route(peer: PublicKey) -> Path:
+    return Path(254, 87, 4096, (NextHop(WG, gateway(peer)),))
+
+
+class Table(MemoryTable):
+    """A table that tells what was asked of it, and may not answer."""
+
+    def __init__(self, fate: Fate) -> None:
+        super().__init__(fate)
+        self.asked: list[tuple[str, tuple[Prefix, ...]]] = []
+        self.broken = False
+
+    @override
+    def add_routes(self, routes: Sequence[tuple[Prefix, Path]], *, append: bool = False) -> list[Refusal]:
+        self._note("append" if append else "add", routes)
+        return super().add_routes(routes, append=append)
+
+    @override
+    def delete_routes(self, routes: Sequence[tuple[Prefix, Path]]) -> list[Refusal]:
+        self._note("delete", routes)
+        return super().delete_routes(routes)
+
+    def _note(self, verb: str, routes: Sequence[tuple[Prefix, Path]]) -> None:
+        self.asked.append((verb, tuple(prefix for prefix, _ in routes)))
+        if self.broken:
+            raise OSError(errno.ENOBUFS, "No buffer space available")
+
+
+class Bench:
+    """An applier with all edges in memory."""
+
+    def __init__(self) -> None:
+        self.fate = Fate()
+        self.table, self.store = Table(self.fate), MemoryStore(self.fate)
+        self.device = MemoryDevice(self.fate, "wg0", WG, key(100))
+        self.interface = small_world("wg0").interfaces[WG]
+        self.device.peers = dict(self.interface.device.peers)
+        self.records = Records(self.store, "boot")
+        self.records.adopt(self.interface)
+        self.events: list[Event] = []
+        self.applier = Applier(self.table, self.records, self.events.append)
+
+    def has(self, held: dict[Prefix, PublicKey], *ours: Prefix) -> None:
+        """The device has these, of which some are ours, on record."""
+        self.device.map = dict(held)
+        self.interface.held = dict(held)
+        for prefix in ours:
+            self.interface.own(prefix, held[prefix])
+        self.records.rewrite(self.interface)
+
+    def decided(self, verdicts: dict[Prefix, Verdict]) -> Plan:
+        self.interface.dirty = set(verdicts)
+        return plan(self.interface, lambda prefix: verdicts[prefix], lambda _: (), lambda _: ())
+
+    async def apply(self, todo: Plan) -> bool:
+        return await self.applier.apply(self.interface, self.device, todo)
+
+    @property
+    def memory(self) -> Memory:
+        memory = Memory()
+        memory.replay(decode(self.store.data[f"boot-{WG}"]))
+        return memory
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+LEARNED = {peer: Verdict(peer, Origin.LEARNED) for peer in (A, B)}
+
+
+async def test_a_plan_is_done_and_on_record(bench: Bench) -> None:
+    """Afterwards the device, what is held, the ledger and the store all say the same, and each change was told."""
+    bench.has({NETS[1]: A, NETS[2]: A}, NETS[1], NETS[2])
+    todo = bench.decided({NET: LEARNED[A], NETS[1]: LEARNED[B], NETS[2]: Verdict()})
+    assert await bench.apply(todo)
+    expected = {NET: A, NETS[1]: B}
+    assert bench.device.map == bench.interface.held == bench.interface.ledger.ours == expected
+    assert bench.memory.maybe == {prefix: {peer} for prefix, peer in expected.items()}
+    assert bench.events == [
+        AllowedIPAdded("wg0", A, NET),
+        AllowedIPRemoved("wg0", A, NETS[1]),
+        AllowedIPAdded("wg0", B, NETS[1]),
+        AllowedIPRemoved("wg0", A, NETS[2]),
+    ]
+    assert not bench.interface.failures
+
+
+async def test_what_is_ours_is_on_record_before_the_device_has_it(bench: Bench) -> None:
+    """When the device does its first operation, the new candidate stands in the store beside the former."""
+    bench.has({NET: A}, NET)
+    seen: list[dict[Prefix, set[PublicKey]]] = []
+    bench.device._operate = lambda: seen.append(bench.memory.maybe)  # type: ignore[method-assign]
+    await bench.apply(bench.decided({NET: LEARNED[B]}))
+    assert seen == [{NET: {A, B}}]
+    assert bench.memory.maybe == {NET: {B}}
+
+
+async def test_a_refused_prefix_is_whose_it_was(bench: Bench) -> None:
+    """One prefix that the device refuses stops no other, is told, and stays in the ledger as it was."""
+    bench.has({NET: A}, NET)
+    bench.device.refuse = {NET}
+    assert await bench.apply(bench.decided({NET: LEARNED[B], NETS[1]: LEARNED[B]}))
+    assert bench.interface.held == bench.device.map == {NET: A, NETS[1]: B}
+    assert bench.interface.ledger.ours == {NET: A, NETS[1]: B}
+    assert bench.interface.failures == {NET: "refused by the test"}
+    assert bench.memory.maybe == {NET: {A}, NETS[1]: {B}}
+    assert ClaimRefused("wg0", B, NET, "refused by the test") in bench.events
+    assert +bench.interface.counts == {A: 1, B: 1}
+
+
+async def test_a_refused_removal_is_told_too(bench: Bench) -> None:
+    """A prefix that cannot be taken away is still ours, so that it is tried again."""
+    bench.has({NET: A}, NET)
+    bench.device.refuse = {NET}
+    await bench.apply(bench.decided({NET: Verdict()}))
+    assert bench.interface.ledger.ours == {NET: A}
+    assert bench.interface.failures.keys() == {NET}
+    assert bench.events == [ClaimRefused("wg0", A, NET, "refused by the test")]
+
+
+@pytest.mark.parametrize("done", range(4))
+async def test_a_device_that_fails_in_the_middle_says_what_was_done(bench: Bench, done: int) -> None:
+    """After an error the device is read again; ours is what it has by us, and all of the plan is tried again."""
+    bench.has({NETS[2]: A}, NETS[2])
+    todo = bench.decided({NET: LEARNED[A], NETS[1]: LEARNED[B], NETS[2]: LEARNED[B], NETS[3]: Verdict()})
+    bench.device.fail_after = done
+    answered = await bench.apply(todo)
+    assert answered == (done == 3)
+    assert bench.interface.held == bench.device.map == bench.interface.ledger.ours
+    assert bench.memory.maybe == {prefix: {peer} for prefix, peer in bench.device.map.items()}
+    assert bench.interface.failures.keys() == (set() if answered else set(NETS[:3]))
+    assert ("apply" in bench.interface.errors) == (not answered)
+    told = {event.prefix for event in bench.events if isinstance(event, AllowedIPAdded)}
+    assert told == set(NETS[:done])
+
+
+async def test_an_error_is_forgotten_with_the_next_success(bench: Bench) -> None:
+    """The last error of an activity goes when it works again."""
+    bench.device.fail_after = 0
+    await bench.apply(bench.decided({NET: LEARNED[A]}))
+    assert "the test let it fail" in bench.interface.errors["apply"]
+    await bench.apply(bench.decided({NET: LEARNED[A]}))
+    assert not bench.interface.errors
+
+
+async def test_others_changes_during_a_failure_are_left_for_the_reading(bench: Bench) -> None:
+    """Sorting out looks at the prefixes of the plan only: what somebody else changed is told by the next reading."""
+    bench.device.map[NETS[3]] = B
+    bench.device.fail_after = 0
+    await bench.apply(bench.decided({NET: LEARNED[A]}))
+    assert NETS[3] not in bench.interface.held
+    assert bench.interface.observe(dict(bench.device.map)) == {NETS[3]}
+
+
+async def test_while_the_device_cannot_be_read_nothing_is_settled(bench: Bench) -> None:
+    """A device that fails and cannot be read leaves the plan unsettled, until a reading lets it be settled."""
+    bench.device.fail_after, bench.device.busy = 1, True
+    assert not await bench.apply(bench.decided({NET: LEARNED[A], NETS[1]: LEARNED[B]}))
+    assert bench.applier.unsettled.keys() == {WG}
+    assert "cannot read the device" in bench.interface.errors["read"]
+    assert bench.memory.maybe == {NET: {A}, NETS[1]: {B}}
+    bench.interface.observe(dict(bench.device.map))
+    bench.applier.settle(bench.interface)
+    assert not bench.applier.unsettled
+    assert bench.interface.ledger.ours == bench.device.map == {NET: A}
+    assert bench.memory.maybe == {NET: {A}}
+
+
+async def test_without_a_ledger_nothing_is_given(bench: Bench) -> None:
+    """When the store is full ahead, the device is not touched, for nobody would know whose the prefix is."""
+
+    def full(key: str, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    bench.store.append = full  # type: ignore[method-assign]
+    assert not await bench.apply(bench.decided({NET: LEARNED[A]}))
+    assert not bench.device.deltas
+    assert not bench.interface.ledger.ours
+    assert "No space left" in bench.interface.failures[NET]
+
+
+async def test_a_full_store_behind_is_an_error_only(bench: Bench) -> None:
+    """What cannot be written behind leaves too many candidates in the store, which is told, and heals."""
+    bench.has({NET: A}, NET)
+    todo = bench.decided({NET: Verdict()})
+
+    def full(key: str, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    bench.store.append = full  # type: ignore[method-assign]
+    assert await bench.apply(todo)
+    assert "No space left" in bench.interface.errors["ledger"]
+    assert not bench.device.map
+    del bench.store.append
+    await bench.apply(bench.decided({NETS[1]: LEARNED[A]}))
+    assert "ledger" not in bench.interface.errors
+
+
+def entries(count: int) -> list[Entry]:
+    return [(Op.DROPPED, prefix, A) for prefix in NETS[:count]]
+
+
+async def test_nothing_for_the_device_asks_nothing_of_it(bench: Bench) -> None:
+    """A plan of entries and routes alone does not touch the device."""
+    assert await bench.apply(Plan(ahead=entries(2), add_routes=[(NET, own_route(A))]))
+    assert not bench.device.deltas
+    assert bench.table.all[NET] == [own_route(A)]
+
+
+async def test_a_route_that_moves_is_made_before_the_former_is_broken(bench: Bench) -> None:
+    """A new route alone is added; one in another's place is appended, and then the former goes."""
+    bench.table.user_add(NET, own_route(A))
+    await bench.apply(
+        Plan(add_routes=[(NET, own_route(B)), (NETS[1], own_route(A))], delete_routes=[(NET, own_route(A))])
+    )
+    assert bench.table.asked == [("add", (NETS[1],)), ("append", (NET,)), ("delete", (NET,))]
+    assert (bench.table.all[NET], bench.table.all[NETS[1]]) == ([own_route(B)], [own_route(A)])
+
+
+async def test_a_refused_route_is_a_failure_of_its_prefix(bench: Bench) -> None:
+    """A route in whose place another stands is refused, told as that of its prefix, and nothing else stops."""
+    bench.table.user_add(NET, Path(254, 4, 4096, (NextHop(3),)))
+    assert await bench.apply(Plan(add_routes=[(NET, own_route(A)), (NETS[1], own_route(A))]))
+    assert bench.interface.failures == {NET: "route: File exists"}
+    assert bench.table.all[NETS[1]] == [own_route(A)]
+
+
+async def test_routes_without_an_answer_are_failures(bench: Bench) -> None:
+    """When the kernel does not answer, each prefix with a route in the plan is tried again."""
+    bench.table.broken = True
+    assert await bench.apply(Plan(add_routes=[(NET, own_route(A))], delete_routes=[(NETS[1], own_route(A))]))
+    assert bench.interface.failures.keys() == {NET, NETS[1]}
+    assert "No buffer space" in bench.interface.failures[NET]
+
+
+async def test_routes_of_a_failed_plan_are_tried_again(bench: Bench) -> None:
+    """If the device fails, the plan's routes are not made, and stand among the failures."""
+    todo = bench.decided({NET: LEARNED[A]})
+    todo.add_routes = [(NETS[1], own_route(A))]
+    todo.delete_routes = [(NETS[2], own_route(A))]
+    bench.device.fail_after = 0
+    await bench.apply(todo)
+    assert not bench.table.asked
+    assert bench.interface.failures.keys() == {NET, NETS[1], NETS[2]}
+
+
+async def test_a_pinned_host_that_comes_back_is_a_gateway_again(bench: Bench) -> None:
+    """What a plan does to host-length prefixes is in the books, so that gateways follow."""
+    bench.has({HOST: B}, HOST)
+    bench.interface.ledger.displaced[HOST] = A
+    await bench.apply(bench.decided({HOST: Verdict(A, Origin.PINNED)}))
+    assert bench.interface.refresh_gateways() == {HOST}
+    assert bench.interface.gateways.peer(HOST) == A

@@ -1,0 +1,318 @@
+"""Devices, found and read: when, how often, and what a reading changes."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+
+import pytest
+from typing_extensions import override
+
+from peerway.model import events as ev
+from peerway.model import prefix as px
+from peerway.model.device import Peer, Reading
+from peerway.model.link import Link
+from peerway.model.policy import Policy
+from peerway.model.world import World
+from peerway.readings import POLL_SHARE, Readings
+from tests.harness.memory import Fate, MemoryDevice, MemoryDevices
+from tests.harness.site import OTHER, WG, gateway, key, via
+
+A, B, C = key(1), key(2), key(3)
+NET, HOST = px.parse("10.0.0.0/8"), px.parse("10.0.0.2")
+
+
+class Device(MemoryDevice):
+    """A device that counts readings, takes its time for them, or fails with an error."""
+
+    def __init__(self, bench: Bench, ifindex: int = WG, name: str = "wg0") -> None:
+        super().__init__(Fate(), name, ifindex, key(100))
+        self.bench, self.count, self.cost, self.error = bench, 0, 0.0, 0
+        self.peers = {peer: Peer(peer) for peer in (A, B)}
+
+    @override
+    async def read(self) -> Reading:
+        self.count += 1
+        self.bench.now += self.cost
+        if self.error:
+            raise OSError(self.error, "the test let it fail")
+        return await super().read()
+
+
+class Hints(MemoryDevices):
+    """Devices with a socket directory that says something or not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.descriptor: int | None = 5
+        self.hint = False
+
+    @override
+    def fileno(self) -> int | None:
+        return self.descriptor
+
+    @override
+    def read_hints(self) -> bool:
+        return self.hint
+
+
+class Tap:
+    """A tap that says what the test wants."""
+
+    def __init__(self) -> None:
+        self.hints: set[int | str] | None = set()
+        self.lost = False
+
+    def fileno(self) -> int:
+        return 6
+
+    def read_hints(self) -> set[int | str] | None:
+        if self.lost:
+            raise OSError(errno.ENETDOWN, "Network is down")
+        return self.hints
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Bench:
+    """Readings over two links, of which one is a device."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.world = World()
+        self.world.links = {OTHER: Link(OTHER, "eth0", "", up=True), WG: Link(WG, "wg0", "wireguard", up=True)}
+        self.devices, self.tap = Hints(), Tap()
+        self.device = Device(self)
+        self.devices.present[WG] = self.device
+        self.events: list[ev.Event] = []
+        self.policy = Policy()
+        self.readings = Readings(
+            self.world,
+            self.devices,
+            self.tap,
+            policies=lambda name: self.policy if name == "wg0" else Policy(metric=1),
+            publish=self.events.append,
+            clock=lambda: self.now,
+            poll_interval=1.0,
+        )
+
+    async def look(self) -> None:
+        await self.readings.find()
+        await self.readings.read_due()
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    made = Bench()
+    await made.look()
+    made.events.clear()
+    return made
+
+
+async def test_a_device_that_is_found_is_an_interface() -> None:
+    """The first reading makes the interface, with its settings and what it holds, and tells it with its peers."""
+    bench = Bench()
+    bench.device.map = {NET: A}
+    await bench.look()
+    interface = bench.world.interfaces[WG]
+    assert (interface.name, interface.policy, interface.held) == ("wg0", bench.policy, {NET: A})
+    assert bench.readings.started == [interface]
+    assert bench.readings.dump_due
+    assert bench.events == [ev.InterfaceAdded("wg0", WG, "kernel"), ev.PeerAdded("wg0", A), ev.PeerAdded("wg0", B)]
+
+
+async def test_a_device_is_read_when_its_time_has_come(bench: Bench) -> None:
+    """Not before the poll interval, and at once when all are due."""
+    await bench.readings.read_due()
+    assert bench.device.count == 1
+    bench.now += 1.0
+    await bench.readings.read_due()
+    assert bench.device.count == 2
+    bench.readings.all_due()
+    await bench.readings.read_due()
+    assert bench.device.count == 3
+
+
+async def test_a_costly_device_is_read_less_often(bench: Bench) -> None:
+    """A reading may cost one hundredth of the time between two of them."""
+    bench.device.cost = 0.5
+    bench.now += 1.0
+    await bench.readings.read_due()
+    assert bench.readings.watched[WG].due == bench.now + POLL_SHARE * 0.5
+
+
+@pytest.mark.parametrize(
+    ("hints", "due"), [(set(), False), ({WG}, True), ({"wg0"}, True), ({99, "wg1"}, False), (None, True)]
+)
+async def test_the_tap_says_which_device_to_read(bench: Bench, hints: set[int | str] | None, due: bool) -> None:
+    """A device that somebody changed, by index or name, is read at once; so is any when it is unclear."""
+    bench.tap.hints = hints
+    bench.readings.take_hints()
+    await bench.readings.read_due()
+    assert bench.device.count == 1 + due
+
+
+async def test_a_lost_tap_is_told_once_and_done_without(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """When the tap fails it is asked no more; devices are polled."""
+    assert bench.readings.descriptors() == [6, 5]
+    bench.tap.lost = True
+    bench.readings.take_hints()
+    bench.readings.take_hints()
+    assert caplog.text.count("the nlmon tap is lost") == 1
+    assert bench.readings.descriptors() == [5]
+
+
+async def test_the_socket_directory_says_when_to_look_for_devices(bench: Bench) -> None:
+    """A hint there means that devices are looked for; without one, or without a directory, not."""
+    bench.readings.take_hints()
+    assert not bench.readings.find_due
+    bench.devices.hint = True
+    bench.devices.descriptor = None
+    bench.readings.take_hints()
+    assert not bench.readings.find_due
+    assert bench.readings.descriptors() == [6]
+    bench.devices.descriptor = 5
+    bench.readings.take_hints()
+    assert bench.readings.find_due
+
+
+async def test_a_device_that_is_gone_is_no_interface(bench: Bench) -> None:
+    """When it is no longer found, the interface goes, is told, and its routes are looked at again."""
+    interface = bench.world.interfaces[WG]
+    bench.readings.dump_due = False
+    bench.devices.present.clear()
+    await bench.look()
+    assert WG not in bench.world.interfaces
+    assert bench.readings.stopped == [interface]
+    assert bench.readings.dump_due
+    assert bench.events == [ev.InterfaceRemoved("wg0", WG)]
+    assert not bench.readings.watched
+
+
+async def test_another_device_of_the_same_index_is_a_new_one(bench: Bench) -> None:
+    """A handle that is another object means that the device was made anew."""
+    bench.devices.present[WG] = Device(bench)
+    await bench.look()
+    assert [type(event) for event in bench.events[:2]] == [ev.InterfaceRemoved, ev.InterfaceAdded]
+    assert len(bench.readings.started) == 2
+    await bench.look()
+    assert len(bench.readings.started) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "find"), [(errno.ENODEV, True), (errno.ECONNREFUSED, True), (errno.ENOENT, True), (errno.EBUSY, False)]
+)
+async def test_a_device_that_does_not_answer_is_told_and_tried_again(bench: Bench, error: int, find: bool) -> None:
+    """The error stands at the interface until a reading works; one that says `gone` makes us look."""
+    interface = bench.world.interfaces[WG]
+    bench.device.error = error
+    bench.readings.all_due()
+    await bench.readings.read_due()
+    assert "the test let it fail" in interface.errors["read"]
+    assert bench.readings.find_due is find
+    assert bench.readings.watched[WG].due == bench.now + 1.0
+    bench.device.error, bench.now = 0, bench.now + 1.0
+    await bench.readings.read_due()
+    assert not interface.errors
+
+
+async def test_a_device_that_never_answered_is_no_interface_yet() -> None:
+    """Without a reading nothing is known of it; with the first one it comes."""
+    bench = Bench()
+    bench.device.error = errno.EBUSY
+    await bench.look()
+    assert not bench.world.interfaces
+    bench.device.error, bench.now = 0, bench.now + 1.0
+    await bench.look()
+    assert WG in bench.world.interfaces
+
+
+async def test_a_device_whose_link_is_gone_already_is_no_interface() -> None:
+    """A reading that is older than the link's end makes nothing."""
+    bench = Bench()
+    await bench.readings.find()
+    bench.world.links.clear()
+    await bench.readings.read_due()
+    assert not bench.world.interfaces
+
+
+async def read_again(bench: Bench) -> None:
+    bench.readings.all_due()
+    await bench.readings.read_due()
+
+
+async def test_what_others_changed_is_told_and_decided_again(bench: Bench) -> None:
+    """AllowedIPs, peers, key: each change of a reading is an event, and the prefixes are dirty."""
+    interface = bench.world.interfaces[WG]
+    interface.small_dirty = False
+    bench.device.map = {NET: A}
+    await read_again(bench)
+    assert bench.events == [ev.AllowedIPAdded("wg0", A, NET)]
+    assert NET in interface.dirty
+    assert not interface.small_dirty
+    bench.device.public_key = key(101)
+    await read_again(bench)
+    assert bench.events[1:] == [ev.PublicKeyChanged("wg0", key(101))]
+    assert interface.small_dirty
+    await read_again(bench)
+    assert len(bench.events) == 2
+
+
+async def test_a_new_peer_has_what_is_routed_to_it_decided_again(bench: Bench) -> None:
+    """Routes by the gateway of a peer that comes are decided again, and its address."""
+    interface = bench.world.interfaces[WG]
+    bench.world.rib.load({NET: via(C), px.parse("10.9.0.0/16"): via(A)})
+    interface.refresh_gateways()
+    interface.dirty.clear()
+    bench.device.peers[C] = Peer(C)
+    await read_again(bench)
+    assert interface.dirty == {NET, gateway(C)}
+
+
+async def test_a_pinned_gateway_that_moves_has_its_peers_prefixes_decided_again(bench: Bench) -> None:
+    """When an address names another peer, all that either peer holds, or waits for, may be routed otherwise."""
+    interface = bench.world.interfaces[WG]
+    bench.device.map = {HOST: A, NET: A, px.parse("10.9.0.0/16"): B}
+    await read_again(bench)
+    interface.ledger.displaced[px.parse("10.8.0.0/16")] = B
+    interface.dirty.clear()
+    bench.device.map = {**bench.device.map, HOST: B}
+    await read_again(bench)
+    assert interface.dirty == {HOST, NET, px.parse("10.9.0.0/16"), px.parse("10.8.0.0/16")}
+
+
+async def test_pins_that_wait_go_with_their_peer(bench: Bench) -> None:
+    """A peer that goes takes its displaced prefixes along."""
+    interface = bench.world.interfaces[WG]
+    interface.ledger.displaced = {NET: B}
+    bench.device.remove_peer(B)
+    await read_again(bench)
+    assert not interface.ledger.displaced
+    assert NET in interface.dirty
+
+
+async def test_new_settings_decide_again_only_where_they_differ(bench: Bench) -> None:
+    """Equal settings change nothing; others take hold, with gateways and selection made anew."""
+    interface = bench.world.interfaces[WG]
+    interface.refresh_gateways()
+    interface.dirty.clear()
+    interface.small_dirty = False
+    bench.readings.set_policies(lambda _: Policy(), 5.0)
+    assert not interface.dirty
+    assert bench.readings.poll_interval == 5.0
+    selector = interface.selector
+    bench.world.rib.load({NET: via(A)})
+    bench.readings.set_policies(lambda _: Policy(protocols=frozenset({4})), 5.0)
+    assert interface.policy.protocols == {4}
+    assert interface.small_dirty
+    assert NET in interface.dirty
+    assert interface.selector is not selector
+
+
+async def test_a_renamed_interface_takes_the_settings_of_its_name(bench: Bench) -> None:
+    """Settings are found by the name that an interface has now."""
+    interface = bench.world.interfaces[WG]
+    interface.link = replace(interface.link, name="wg9")
+    bench.readings.resettle(interface)
+    assert interface.policy.metric == 1

@@ -1,0 +1,200 @@
+"""The watcher: when it reads, dumps and audits, and that a loss of notifications costs nothing but a dump."""
+
+from __future__ import annotations
+
+import pytest
+
+from peerway.model import prefix as px
+from peerway.model.events import RouteAdded, StreamBroken
+from peerway.model.link import Address, Link
+from peerway.model.route import NextHop, NexthopObject, Path, RouteChange, RouteChangeKind
+from peerway.watcher import AUDIT_INTERVAL, AUDIT_SHARE
+from tests.harness.site import WG, Site, gateway, key, via
+
+A, B = key(1), key(2)
+NET, NET2 = px.parse("10.0.0.0/8"), px.parse("10.9.0.0/16")
+
+
+@pytest.fixture
+async def site() -> Site:
+    made = Site()
+    await made.settle()
+    made.events.clear()
+    return made
+
+
+def count_dumps(site: Site) -> list[str]:
+    """What is dumped from now on."""
+    found: list[str] = []
+    for name in ("links", "addresses", "nexthops"):
+        real = getattr(site.table, name)
+
+        def counted(real: object = real, name: str = name) -> object:
+            found.append(name)
+            return real()  # type: ignore[operator]
+
+        setattr(site.table, name, counted)
+    return found
+
+
+async def test_at_rest_nothing_is_read(site: Site) -> None:
+    """A look without news, before anything is due, dumps nothing and marks nothing."""
+    dumped = count_dumps(site)
+    await site.watcher.look()
+    assert not dumped
+    assert not site.watcher.restless
+    assert site.watcher.deadline > site.now
+    assert not site.interface.dirty
+
+
+async def test_the_first_look_finds_all_that_is_there() -> None:
+    """Routes, addresses, objects and devices that stood before are known after two looks."""
+    site = Site()
+    site.table.set_nexthop(NexthopObject(1, NextHop(WG, gateway(A))))
+    site.table.user_add(NET, via(A))
+    site.table.all_addresses.add(Address(WG, px.parse("10.0.0.1"), 24))
+    site.table.waiting.clear()
+    while site.watcher.restless:
+        await site.watcher.look()
+    assert site.world.rib.paths(NET) == (via(A),)
+    assert site.world.links.keys() == site.table.all_links.keys()
+    assert site.world.addresses == site.table.all_addresses
+    assert site.world.nexthops.objects == site.table.objects
+    assert site.world.interfaces.keys() == {WG}
+
+
+async def test_a_gap_is_told_and_everything_is_read(site: Site) -> None:
+    """After lost notifications all is dumped, each device is read, and what differs is told as if it were heard."""
+    dumped = count_dumps(site)
+    site.table.user_add(NET, via(A))
+    site.table.lose_notifications()
+    site.device.map[NET2] = B
+    await site.watcher.look()
+    assert dumped == ["links", "addresses", "nexthops"]
+    assert StreamBroken("", "the test dropped them") in site.events
+    assert RouteAdded("wg0", NET, via(A)) in site.events
+    assert site.interface.held[NET2] == B
+    assert {NET, NET2} <= site.interface.dirty
+
+
+async def test_a_doubt_in_the_table_ends_with_a_dump(site: Site) -> None:
+    """When a notification leaves the table uncertain, the same look dumps it."""
+    for peer, kind in ((A, RouteChangeKind.ADDED), (B, RouteChangeKind.APPENDED), (key(3), RouteChangeKind.REPLACED)):
+        site.table.user_add(NET, via(peer), kind)
+    await site.watcher.look()
+    assert not site.world.rib.uncertain
+    assert not site.watcher.restless
+    assert site.world.rib.paths(NET) == (via(key(3)), via(B))
+
+
+async def test_routes_that_vanish_with_their_link_are_found(site: Site) -> None:
+    """A link that goes down is followed by a dump in the same look."""
+    site.table.user_add(NET, via(A))
+    await site.watcher.look()
+    site.table.set_link(Link(WG, "wg0", "wireguard", up=False))
+    await site.watcher.look()
+    assert not site.world.rib.paths(NET)
+
+
+async def test_an_unbroken_stream_leaves_an_audit_nothing(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """The audit dumps when it is due, finds nothing, and says nothing."""
+    site.table.user_add(NET, via(A))
+    site.table.user_add(NET, via(B, metric=5))
+    await site.settle()
+    dumped = count_dumps(site)
+    site.now += AUDIT_INTERVAL
+    site.table.user_add(NET2, via(A))
+    await site.watcher.look()
+    assert dumped
+    assert site.watcher.drifted == 0
+    assert not caplog.text
+    dumped.clear()
+    await site.watcher.look()
+    assert not dumped
+
+
+async def test_what_no_notification_told_is_found_by_the_audit(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A difference that nobody told of is counted, told as a warning, and healed."""
+    site.table.user_add(NET, via(A))
+    site.table.waiting.clear()
+    site.now += AUDIT_INTERVAL
+    await site.watcher.look()
+    assert site.watcher.drifted == 1
+    assert "an audit found 1 prefixes that no notification had told of" in caplog.text
+    assert site.world.rib.paths(NET) == (via(A),)
+    assert NET in site.interface.dirty
+
+
+@pytest.mark.parametrize("kind", ["route", "link", "nexthop"])
+async def test_what_happens_during_an_audit_is_no_drift(
+    site: Site, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A change between the last notification and the dump is in the dump, and is told right after."""
+    site.table.set_nexthop(NexthopObject(1, NextHop(WG, gateway(A))))
+    site.table.user_add(NET, via(A))
+    site.table.user_add(NET2, Path(254, 12, 0, nexthop_id=1))
+    await site.settle()
+    real = site.table.addresses
+
+    def meanwhile() -> list[Address]:
+        match kind:
+            case "route":
+                site.table.user_delete(NET, via(A))
+            case "link":
+                site.table.set_link(Link(WG, "wg0", "wireguard", up=False))
+            case _:
+                site.table.delete_nexthop(1)
+        site.table.addresses = real  # type: ignore[method-assign]
+        return real()
+
+    site.table.addresses = meanwhile  # type: ignore[method-assign]
+    site.now += AUDIT_INTERVAL
+    await site.watcher.look()
+    assert site.watcher.drifted == 0
+    assert "an audit" not in caplog.text
+    await site.settle(poll=False)
+    assert not site.world.rib.differing(site.table.routes(site.world.is_relevant))
+
+
+async def test_a_costly_audit_is_made_less_often(site: Site) -> None:
+    """An audit costs at most one thousandth of the time until the next."""
+    real = site.table.addresses
+
+    def slow() -> list[Address]:
+        site.now += 1.0
+        return real()
+
+    site.table.addresses = slow  # type: ignore[method-assign]
+    site.now += AUDIT_INTERVAL
+    await site.watcher.look()
+    assert site.watcher._audit_at == site.now + AUDIT_SHARE
+
+
+async def test_one_device_can_be_read_soon(site: Site) -> None:
+    """The next look reads it, and asking for one that is gone is fine."""
+    site.device.map[NET] = A
+    await site.watcher.look()
+    assert NET not in site.interface.held
+    site.watcher.read_soon(WG)
+    site.watcher.read_soon(99)
+    assert site.watcher.deadline == site.now
+    await site.watcher.look()
+    assert site.interface.held[NET] == A
+
+
+async def test_looking_again_reads_everything(site: Site) -> None:
+    """`sync` means: devices are looked for and read, and all is dumped."""
+    dumped = count_dumps(site)
+    site.device.map[NET] = A
+    site.watcher.look_again()
+    assert site.watcher.restless
+    await site.watcher.look()
+    assert dumped == ["links", "addresses", "nexthops"]
+    assert site.interface.held[NET] == A
+    assert not site.watcher.restless
+
+
+def test_a_notification_is_taken_though_its_interface_is_not_known(site: Site) -> None:
+    """A route out of a link that is none of ours is nothing to us."""
+    site.watcher.deltas.take(RouteChange(RouteChangeKind.ADDED, NET, Path(254, 4, 0, (NextHop(99),))))
+    assert not site.world.rib.paths(NET)
