@@ -1,0 +1,177 @@
+"""Verify in memory: nothing to say while all is in step, and one sentence for each thing that is not."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+
+import pytest
+
+from peerway.backends.names import Names
+from peerway.control.api import Drift, UnknownError
+from peerway.control.drift import verify
+from peerway.control.views import Views
+from peerway.model import prefix as px
+from peerway.model.link import Address, Link
+from peerway.model.policy import PeerPolicy, Pinned, Policy
+from peerway.model.route import NextHop, Path
+from tests.harness.memory import MemoryDevice
+from tests.harness.site import OTHER, WG, Site, gateway, key, via
+
+A, B, C = key(1), key(2), key(3)
+NET, PINNED = px.parse("10.9.0.0/24"), px.parse("192.0.2.0/24")
+HERE = gateway(key(100))
+POLICY = Policy(peers={A: PeerPolicy("berlin"), B: PeerPolicy("paris")})
+
+
+@pytest.fixture
+async def site() -> Site:
+    """Routes, pinned prefixes and derived addresses, all in step; berlin and paris have names, C has none."""
+    site = Site(policy=POLICY)
+    site.table.user_add(NET, via(A))
+    site.device.map[PINNED] = B
+    await site.settle()
+    return site
+
+
+async def drift(site: Site, name: str | None = None) -> Drift:
+    views = Views(site.world, site.engine.council, Names())
+    return await verify(views, site.table, dict(site.devices.present), name)
+
+
+async def told(site: Site) -> list[str]:
+    return (await drift(site)).differences
+
+
+async def test_in_step_there_is_nothing_to_tell(site: Site) -> None:
+    """Every relevant route and every AllowedIP is checked, and no difference is found."""
+    site.table.user_add(NET, Path(254, 4, 9, (NextHop(OTHER),)))  # not by WireGuard: not looked at
+    found = await drift(site)
+    assert found.differences == []
+    assert len(site.device.map) == 5  # three derived, one learned, one pinned
+    assert found.checked == 2 + 5
+
+
+async def test_a_world_without_interfaces_is_in_step() -> None:
+    """Before there is anything, nothing differs."""
+    site = Site()
+    del site.table.all_links[WG]
+    await site.settle()
+    assert await drift(site) == Drift([], 0)
+
+
+async def test_a_route_that_no_notification_told_of(site: Site) -> None:
+    """A route in the kernel that memory has not is one sentence, and so is one that is gone or another."""
+    site.table.all[px.parse("10.10.0.0/16")] = [via(C)]
+    assert await told(site) == ["routes: 10.10.0.0/16 in the kernel is not what peerway holds"]
+    del site.table.all[px.parse("10.10.0.0/16")]
+    site.table.all[NET] = [via(C)]
+    assert await told(site) == ["routes: 10.9.0.0/24 in the kernel is not what peerway holds"]
+    del site.table.all[NET]
+    assert await told(site) == ["routes: 10.9.0.0/24 in the kernel is not what peerway holds"]
+
+
+async def test_a_prefix_that_somebody_gave_to_another(site: Site) -> None:
+    """WireGuard and memory name two peers: by their names, or by the beginning of the key."""
+    site.device.map[PINNED] = C
+    assert await told(site) == [f"wg0: 192.0.2.0/24 is at {C.short} in WireGuard, at paris in peerway's memory"]
+
+
+async def test_a_prefix_that_is_new_or_gone_in_wireguard(site: Site) -> None:
+    """Where one side has nobody, it says nobody."""
+    del site.device.map[PINNED]
+    site.device.map[px.parse("198.51.100.0/24")] = A
+    assert await told(site) == [
+        "wg0: 192.0.2.0/24 is at nobody in WireGuard, at paris in peerway's memory",
+        "wg0: 198.51.100.0/24 is at berlin in WireGuard, at nobody in peerway's memory",
+    ]
+
+
+async def test_what_the_ledger_has_and_wireguard_has_not(site: Site) -> None:
+    """A learned prefix that was moved away is told twice: memory differs, and the ledger claims what is not ours."""
+    site.device.map[NET] = C
+    assert await told(site) == [
+        f"wg0: 10.9.0.0/24 is at {C.short} in WireGuard, at berlin in peerway's memory",
+        "wg0: the ledger has 10.9.0.0/24 as given to berlin, WireGuard has not",
+    ]
+
+
+async def test_a_prefix_that_could_not_be_given(site: Site) -> None:
+    """What the device refused is wanted at its peer, and is at nobody."""
+    refused = px.parse("10.11.0.0/16")
+    site.device.refuse.add(refused)
+    site.table.user_add(refused, via(B))
+    await site.settle()
+    assert await told(site) == ["wg0: 10.11.0.0/16 should be at paris, and is at nobody"]
+
+
+async def test_a_prefix_that_is_held_and_not_wanted(site: Site) -> None:
+    """What no claim names, and ours has all the same, should be at nobody."""
+    site.world.rib.load({})
+    assert "wg0: 10.9.0.0/24 should be at nobody, and is at berlin" in await told(site)
+
+
+async def test_a_displaced_prefix_that_is_missing() -> None:
+    """A pin that waits in the ledger for a route that is gone is looked at, also when nobody holds the prefix."""
+    site = Site(policy=replace(POLICY, pinned=Pinned.YIELDS))
+    site.device.map[NET] = B
+    site.table.user_add(NET, via(A))
+    await site.settle()
+    assert await told(site) == []
+    del site.device.map[NET]
+    site.interface.disown(NET)
+    site.interface.hold(NET, None)
+    site.world.rib.load({})
+    site.table.all.clear()
+    found = await told(site)
+    assert "wg0: 10.9.0.0/24 should be at paris, and is at nobody" in found
+
+
+async def test_a_derived_address_that_a_peer_has_not(site: Site) -> None:
+    """A gateway that is wanted and held by nobody is found though no route and no pin names it."""
+    site.interface.disown(gateway(C))
+    site.interface.hold(gateway(C), None)
+    del site.device.map[gateway(C)]
+    assert await told(site) == [f"wg0: {px.text(gateway(C))} should be at {C.short}, and is at nobody"]
+
+
+async def test_a_route_of_ours_whose_place_is_taken(site: Site) -> None:
+    """A foreign route where ours should be: ours is not as it should be."""
+    taken = px.parse("198.51.100.0/24")
+    site.table.user_add(taken, Path(254, 4, 4096, (NextHop(WG, gateway(A)),)))
+    site.device.map[taken] = B
+    await site.settle()
+    assert await told(site) == ["wg0: peerway's own route to 198.51.100.0/24 is not as it should be"]
+
+
+async def test_a_derived_address_that_is_not_assigned(site: Site) -> None:
+    """The interface's own address is compared with those on the interface, not with others' elsewhere."""
+    site.world.addresses = {Address(OTHER, HERE, 64)}
+    assert await told(site) == [f"wg0: the derived address {px.address_text(HERE)} is not assigned"]
+
+
+async def test_only_the_named_interface_is_looked_at(site: Site) -> None:
+    """With a name one device is read, and without a name each of them."""
+    other = MemoryDevice(site.fate, "wg1", 8, key(101))
+    site.devices.present[8] = other
+    site.table.set_link(Link(8, "wg1", "wireguard", up=True))
+    await site.settle()
+    site.device.map[PINNED], site.device.busy = A, True
+    assert (await drift(site, "wg1")).differences == []
+    site.device.busy = False
+    assert [text.split(":")[0] for text in (await drift(site, "wg0")).differences] == ["wg0"]
+    assert [text.split(":")[0] for text in (await drift(site)).differences] == ["wg0"]
+
+
+async def test_an_unknown_interface_is_an_error(site: Site) -> None:
+    """The sentence names what was asked for and what there is."""
+    with pytest.raises(UnknownError, match="no WireGuard interface is called 'wg9'; there is: wg0"):
+        await drift(site, "wg9")
+
+
+async def test_a_device_that_does_not_answer_is_an_error(site: Site) -> None:
+    """A reading that fails is no agreement."""
+    site.device.busy = True
+    with pytest.raises(OSError, match="busy") as caught:
+        await drift(site)
+    assert caught.value.errno == errno.EBUSY
