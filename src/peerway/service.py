@@ -24,7 +24,8 @@ from peerway.model.prefix import Prefix
 from peerway.model.route import RTPROT_STATIC, NextHop, Path
 
 QUEUE = 100_000  # events that a slow listener may lag behind before it is dropped
-IPV6_DEFAULT_METRIC = 1024
+IPV6_DEFAULT_METRIC = 1024  # the kernel's, where none is given or 0 (IP6_RT_PRIO_USER)
+MAX_METRIC = 0xFFFFFFFF
 
 
 class Bulletin:
@@ -136,14 +137,16 @@ class Service:
         See DaemonApi.
         """
         interface, prefix, path = self._route(request)
-        for refusal in self._table.add_routes([(prefix, path)]):
-            if refusal.errno == errno.EEXIST:
-                raise UnusableError(f"the route stands already: {self._route_text(interface, prefix, path)}")
-            raise OSError(
-                refusal.errno, f"the kernel refused {self._route_text(interface, prefix, path)}: {refusal.reason}"
-            )
+        refusals = self._table.add_routes([(prefix, path)])
         await self._engine.settled()
-        return {"route": self._route_text(interface, prefix, path)}
+        text = self._route_text(interface, prefix, path)
+        for refusal in refusals:
+            if refusal.errno != errno.EEXIST:
+                raise OSError(refusal.errno, f"the kernel refused {text}: {refusal.reason}")
+            if path in self._engine.world.rib.paths(prefix):
+                raise UnusableError(f"the route stands already: {text}")
+            raise UnusableError(f"another route stands in the place of {text}: delete it, or give another metric")
+        return {"route": text}
 
     async def delete_route(self, request: RouteRequest) -> Json:
         """
@@ -169,9 +172,11 @@ class Service:
         gateway = interface.gateways.best(peer, px.family(prefix))
         if gateway is None:
             raise UnusableError(f"{request.peer!r} has no gateway: its addresses are also those of other peers")
-        metric = request.metric
-        if metric is None:
-            metric = IPV6_DEFAULT_METRIC if px.family(prefix) == px.AF_INET6 else 0
+        metric = request.metric or 0
+        if not 0 <= metric <= MAX_METRIC:
+            raise UnusableError(f"metric {metric} is not a number from 0 to {MAX_METRIC}")
+        if not metric and px.family(prefix) == px.AF_INET6:
+            metric = IPV6_DEFAULT_METRIC
         hop = NextHop(interface.ifindex, gateway)
         table = table if table is not None else interface.policy.tables[0]
         return interface, prefix, Path(table, RTPROT_STATIC, metric, (hop,))
