@@ -17,6 +17,7 @@ from peerway.model.prefix import Prefix
 from peerway.model.world import World
 
 VERSION = 1
+UNREMARKABLE = Verdict()
 
 
 class Views:
@@ -143,9 +144,9 @@ class Views:
 
     def route(self, interface: Interface, prefix: Prefix) -> Json:
         """
-        One prefix: owner, why, who is shadowed or refused and for what reason.
+        One prefix: owner, why, who is shadowed or refused and for what reason, as it was decided.
         """
-        verdict = self.council.verdict(interface, prefix)
+        verdict = interface.notes.get(prefix, UNREMARKABLE)
         path = self.council.claims(interface, prefix).selection.path
         owner = interface.held.get(prefix)
         hops = () if path is None else self.world.nexthops.resolve(path)

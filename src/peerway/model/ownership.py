@@ -70,12 +70,15 @@ def decide(claims: Claims, admit: Admit, pinned_policy: Pinned) -> Verdict:
     `admit` tells why a peer may not learn the prefix (accept list, limit), None if it may.
     """
     selection = claims.selection
-    refused = tuple((peer, reason) for peer, _ in selection.peers if (reason := admit(peer)) is not None)
-    learner = _learner(claims, {peer for peer, _ in refused}, admit)
+    asking = () if claims.is_gateway else selection.peers  # nobody can learn a gateway
+    refused = {peer: reason for peer, _ in asking if (reason := admit(peer)) is not None}
+    learner = _learner(claims, set(refused), admit)
     owner, origin = _winner(claims, learner, pinned_policy)
-    shadowed = _shadowed(claims, owner, origin, {peer for peer, _ in refused})
+    shadowed = _shadowed(claims, owner, origin, set(refused))
     displaced = claims.pinned if origin is Origin.LEARNED and claims.pinned != owner else None
-    return Verdict(owner, origin, displaced, shadowed, refused, selection.problems)
+    if owner is not None:
+        refused.pop(owner, None)  # who has it by another claim lacks nothing
+    return Verdict(owner, origin, displaced, shadowed, tuple(refused.items()), selection.problems)
 
 
 def _learner(claims: Claims, refused: set[PublicKey], admit: Admit) -> PublicKey | None:
