@@ -62,6 +62,10 @@ def main(config_file: Path | None = None) -> int:
     except PermissionError as error:
         log.error("no permission: %s; run peerway as root or by its systemd unit", error)  # noqa: TRY400 - as above
         return EXIT_PRIVILEGE
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        log.error("cannot run: %s%s", where, error.strerror or error)  # noqa: TRY400 - as above
+        return EXIT_USAGE
 
 
 def _may_change_networks() -> bool:

@@ -30,7 +30,11 @@ class LedgerFiles:
         Raises OSError if the directory cannot be made.
         """
         self._directory = directory
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            words = "a file is where a directory should be; set daemon.state_directory"
+            raise OSError(error.errno, words, str(directory)) from None
         self._open: dict[str, int] = {}
         self._lock = -1
 
