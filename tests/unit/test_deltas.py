@@ -221,3 +221,85 @@ def test_dumps_of_small_state_are_the_differences(bench: Bench) -> None:
     assert bench.world.links.keys() == {WG}
     assert bench.events[-1] == ev.InterfaceDown("wg0")
     assert bench.due() == (True, True)
+
+
+BY_OBJECT, BY_GROUP = Path(254, 12, 32, nexthop_id=5), Path(254, 12, 32, nexthop_id=9)
+TO_A, TO_B = NexthopObject(5, NextHop(WG, gateway(A))), NexthopObject(5, NextHop(WG, gateway(B)))
+AWAY = NexthopObject(5, NextHop(OTHER, gateway(A)))
+GROUP = NexthopObject(9, None, ((5, 1),))
+
+
+def on_objects() -> Bench:
+    """A route on a nexthop object, and one on a group that has it; all told."""
+    made = Bench()
+    made.deltas.take_nexthops({5: TO_A, 9: GROUP})
+    made.deltas.take_routes({NET: BY_OBJECT, NET2: BY_GROUP})
+    made.deltas.dump_due = False
+    made.interface.dirty.clear()
+    made.events.clear()
+    return made
+
+
+@pytest.mark.parametrize("dumped", [False, True])
+def test_routes_leave_and_come_with_their_object(dumped: bool) -> None:
+    """Routes on an object that goes to another link, and comes back, are told though nobody touched them."""
+    bench = on_objects()
+    for item in (AWAY, TO_B):
+        if dumped:
+            bench.deltas.take_nexthops({5: item, 9: GROUP})
+        else:
+            bench.deltas.take(NexthopChange(5, item))
+    pairs = [(NET, BY_OBJECT), (NET2, BY_GROUP)]
+    assert len(bench.events) == 4
+    assert set(bench.events[:2]) == {ev.RouteRemoved("wg0", *pair) for pair in pairs}
+    assert set(bench.events[2:]) == {ev.RouteAdded("wg0", *pair) for pair in pairs}
+
+
+def test_an_object_within_the_interface_tells_of_no_route() -> None:
+    """Another gateway on the same link decides its routes again, but they still leave here; once more is no news."""
+    bench = on_objects()
+    bench.deltas.take(NexthopChange(5, TO_B))
+    assert bench.interface.dirty == {NET, NET2}
+    bench.interface.dirty.clear()
+    bench.deltas.take(NexthopChange(5, TO_B))
+    assert not bench.interface.dirty
+    assert not bench.events
+
+
+def test_routes_of_a_deleted_object_are_told_once() -> None:
+    """A route that vanishes with its object is told when the object goes, and not again by the dump that follows."""
+    bench = on_objects()
+    bench.deltas.take(NexthopChange(5, None))
+    assert bench.deltas.dump_due
+    bench.deltas.take_nexthops({})
+    bench.deltas.take_routes({})
+    assert len(bench.events) == 2
+    assert set(bench.events) == {ev.RouteRemoved("wg0", NET, BY_OBJECT), ev.RouteRemoved("wg0", NET2, BY_GROUP)}
+
+
+def test_no_way_of_learning_tells_of_routes_while_nobody_listens() -> None:
+    """Dumps and nexthop objects are as quiet as notifications, and decide as much."""
+    bench = on_objects()
+    bench.deltas.listening = lambda: False
+    bench.deltas.take(NexthopChange(5, AWAY))
+    assert bench.deltas.take_routes({NET: via(A)}) == {NET, NET2}
+    assert bench.interface.dirty == {NET, NET2}
+    assert not bench.events
+
+
+def test_a_rename_and_a_new_state_in_one_are_two_events(bench: Bench) -> None:
+    """A link that was renamed and set down between two looks is told as both, by its new name."""
+    bench.deltas.take(LinkChange(WG, replace(LINK, name="wg9", up=False)))
+    assert bench.events == [ev.InterfaceRenamed("wg9", "wg0"), ev.InterfaceDown("wg9")]
+
+
+def test_an_address_in_other_hands_is_the_same_address(bench: Bench) -> None:
+    """An address that is announced again with another origin takes the former's place; another length is another."""
+    plain = Address(WG, px.parse("192.0.2.1"), 24)
+    ours, longer = replace(plain, protocol=87), replace(plain, length=25)
+    for address in (ours, longer):
+        bench.deltas.take(AddressChange(address, present=True))
+    bench.events.clear()
+    bench.deltas.take(AddressChange(plain, present=True))
+    assert bench.world.addresses == {plain, longer}
+    assert bench.events == [ev.AddressRemoved("wg0", ours), ev.AddressAdded("wg0", plain)]
