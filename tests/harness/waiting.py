@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 
-TIMEOUT = 20.0  # seconds; a limit for a broken program, not an expectation (an emulated machine is 20 times slower)
+# Seconds; a limit for a broken program, not an expectation. An emulated machine is 20 times slower.
+TIMEOUT = 240.0 if "IN_GUEST" in os.environ else 20.0
 
 
 class NotSettledError(AssertionError):
