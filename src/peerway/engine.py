@@ -60,7 +60,7 @@ class Engine:
         """
         When there is something to do without being woken.
         """
-        if self.watcher.restless or any(map(self._is_waiting, self.world.interfaces.values())):
+        if self.watcher.restless or any(i.small_dirty or self._is_waiting(i) for i in self.world.interfaces.values()):
             return 0.0
         return min([self.watcher.deadline, *self._retry_at.values()])
 

@@ -149,12 +149,15 @@ class Readings:
                 interface.errors["read"] = f"cannot read the device: {error.strerror or error}"
             return
         watched.cost = self._clock() - begin
-        watched.due = self._clock() + max(self.poll_interval, POLL_SHARE * watched.cost)
+        watched.due = self._clock() + self._pause(watched)
         if interface is None:
             self._add(handle, reading)
         else:
             interface.errors.pop("read", None)
             self._observe(interface, reading)
+
+    def _pause(self, watched: Watched) -> float:
+        return max(self.poll_interval, POLL_SHARE * watched.cost)
 
     def _add(self, handle: DeviceHandle, reading: Reading) -> None:
         link = self.world.links.get(handle.ifindex)
@@ -214,5 +217,7 @@ class Readings:
         Take new settings; only interfaces whose settings differ are decided again.
         """
         self.policies, self.poll_interval = policies, poll_interval
+        for watched in self.watched.values():  # who asks for more readings does not wait out the former pause
+            watched.due = min(watched.due, self._clock() + self._pause(watched))
         for interface in self.world.interfaces.values():
             self.resettle(interface)

@@ -470,7 +470,7 @@ async def test_a_pin_that_was_about_to_yield_is_not_lost_with_the_peer_that_took
 
 
 async def test_a_pin_that_came_back_and_was_taken_away_stays_away() -> None:
-    """Killed right after a pinned prefix was given back; what its user takes away then is not given to the peer again."""
+    """Killed right after a pinned prefix was given back; what its user takes away then is not given again."""
     site = Site(policy=Policy(pinned=Pinned.YIELDS))
     site.device.map[NET] = A
     site.table.user_add(NET, via(B))
@@ -609,3 +609,12 @@ async def test_a_device_that_falls_silent_in_the_middle_is_sorted_out_when_it_sp
     assert {moved, gone, new, last}.isdisjoint(site.device.map)
     assert {moved, gone, new, last}.isdisjoint(site.interface.ledger.ours)
     assert not site.table.added
+
+
+async def test_a_key_that_is_seen_in_between_has_its_address_at_once(site: Site) -> None:
+    """A reading before something is given may show another private key: its address does not wait for the next one."""
+    site.device.public_key = key(101)
+    site.table.user_add(NET, via(B))
+    await site.settle(poll=False)
+    assert gateway(key(101)) in {address.address for address in site.table.all_addresses}
+    assert gateway(key(100)) not in {address.address for address in site.table.all_addresses}

@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from peerway.model import events as ev
 from peerway.model import prefix as px
-from peerway.model.device import Peer, Reading
+from peerway.model.derive import derived_address
+from peerway.model.device import Backend, Peer, Reading
 from peerway.model.link import Link
 from peerway.model.policy import Policy
 from peerway.model.world import World
@@ -316,3 +317,96 @@ async def test_a_renamed_interface_takes_the_settings_of_its_name(bench: Bench) 
     interface.link = replace(interface.link, name="wg9")
     bench.readings.resettle(interface)
     assert interface.policy.metric == 1
+
+
+async def test_without_its_tap_every_device_is_read_at_once(bench: Bench) -> None:
+    """What the lost tap would have said may be of any device."""
+    bench.tap.lost = True
+    bench.readings.take_hints()
+    await bench.readings.read_due()
+    assert bench.device.count == 2
+
+
+async def test_a_device_that_cannot_be_read_keeps_its_state(bench: Bench) -> None:
+    """Nothing is torn down, told or decided because a reading failed."""
+    bench.device.map = {NET: A}
+    await read_again(bench)
+    interface = bench.world.interfaces[WG]
+    interface.dirty.clear()
+    bench.events.clear()
+    bench.device.error = errno.EBUSY
+    await read_again(bench)
+    assert bench.world.interfaces[WG] is interface
+    assert interface.held == {NET: A}
+    assert set(interface.device.peers) == {A, B}
+    assert not interface.dirty
+    assert not bench.events
+
+
+async def test_new_prefixes_to_derive_from_make_new_gateways(bench: Bench) -> None:
+    """With other settings the gateways are others, and those of before and of now are decided again."""
+    interface = bench.world.interfaces[WG]
+    interface.refresh_gateways()
+    bench.device.map = {gateway(A): A}
+    await read_again(bench)
+    interface.dirty.clear()
+    there = px.parse("fd00::/64")
+    bench.readings.set_policies(lambda _: Policy(prefixes=(there,)), 1.0)
+    assert interface.gateways.peer(derived_address(there, A)) == A
+    assert interface.gateways.derived.keys() == {derived_address(there, peer) for peer in (A, B)}
+    assert interface.dirty >= {gateway(A), derived_address(there, A), derived_address(there, B)}
+
+
+async def test_a_shorter_interval_holds_at_once(bench: Bench) -> None:
+    """After a reload nobody waits out the former interval; a longer one begins after the reading that is due."""
+    bench.readings.set_policies(bench.readings.policies, 3600.0)
+    assert bench.readings.watched[WG].due == bench.now + 1.0
+    bench.now += 1.0
+    await bench.readings.read_due()
+    assert bench.readings.watched[WG].due == bench.now + 3600.0
+    bench.readings.set_policies(bench.readings.policies, 5.0)
+    assert bench.readings.watched[WG].due == bench.now + 5.0
+
+
+async def test_a_shorter_interval_does_not_make_a_costly_device_cheap(bench: Bench) -> None:
+    """The share of time that readings may take holds after a reload too."""
+    bench.device.cost = 2.0
+    await read_again(bench)
+    bench.readings.set_policies(bench.readings.policies, 1.0)
+    assert bench.readings.watched[WG].due == bench.now + POLL_SHARE * 2.0
+
+
+@pytest.mark.parametrize("covered", ["kernel", "userspace", "no tap"])
+async def test_before_something_is_given_a_device_without_a_tap_is_read(covered: str) -> None:
+    """A tap speaks for kernel devices alone; what it does not cover is read, for somebody may have pinned just now."""
+    bench = Bench()
+    if covered == "userspace":
+        bench.device.backend = Backend.USERSPACE
+    bench.tap.lost = covered == "no tap"
+    bench.readings.take_hints()
+    await bench.look()
+    bench.device.map = {NET: A}
+    interface = bench.world.interfaces[WG]
+    await bench.readings.freshen(interface)
+    assert (interface.held == {NET: A}) == (covered != "kernel")
+
+
+async def test_before_something_is_given_the_tap_is_heard(bench: Bench) -> None:
+    """A device that somebody changed a moment ago is read first, also one that is covered."""
+    bench.device.map = {NET: A}
+    bench.tap.hints = {WG}
+    interface = bench.world.interfaces[WG]
+    await bench.readings.freshen(interface)
+    assert interface.held == {NET: A}
+
+
+async def test_a_costly_device_is_not_read_before_each_gift(bench: Bench) -> None:
+    """Also before something is given, readings keep to their share of the time."""
+    bench.device.backend, bench.device.cost = Backend.USERSPACE, 0.5
+    await read_again(bench)
+    interface, begun = bench.world.interfaces[WG], bench.now - 0.5
+    await bench.readings.freshen(interface)
+    assert bench.device.count == 2
+    bench.now = begun + POLL_SHARE * 0.5
+    await bench.readings.freshen(interface)
+    assert bench.device.count == 3
