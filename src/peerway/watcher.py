@@ -141,10 +141,11 @@ class Watcher:
     def _audit(self) -> None:
         """Compare again with what is; an unbroken stream leaves nothing to be found."""
         self._take(self._table.read_changes())
+        doubt = self._dump_due  # by what came since the look began
         differ = self._dump()
         waiting = self._table.read_changes()  # changes during the dump are told; with links and objects, silent ones
         self._take(waiting)
         differ -= {change.prefix for change in waiting if isinstance(change, RouteChange)}
-        if differ and not any(isinstance(change, LinkChange | NexthopChange | Gap) for change in waiting):
+        if differ and not doubt and not any(isinstance(change, LinkChange | NexthopChange | Gap) for change in waiting):
             self.drifted += len(differ)
             log.warning("an audit found %d prefixes that no notification had told of", len(differ))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 
 from peerway.model import prefix as px
+from peerway.model.device import Reading
 from peerway.model.events import RouteAdded, StreamBroken
 from peerway.model.link import Address, Link
+from peerway.model.policy import Policy
 from peerway.model.route import NextHop, NexthopObject, Path, RouteChange, RouteChangeKind
 from peerway.watcher import AUDIT_INTERVAL, AUDIT_SHARE
-from tests.harness.site import WG, Site, gateway, key, via
+from tests.harness.memory import MemoryDevice
+from tests.harness.site import OTHER, WG, Site, gateway, key, via
 
 A, B = key(1), key(2)
 NET, NET2 = px.parse("10.0.0.0/8"), px.parse("10.9.0.0/16")
@@ -198,3 +201,150 @@ def test_a_notification_is_taken_though_its_interface_is_not_known(site: Site) -
     """A route out of a link that is none of ours is nothing to us."""
     site.watcher.deltas.take(RouteChange(RouteChangeKind.ADDED, NET, Path(254, 4, 0, (NextHop(99),))))
     assert not site.world.rib.paths(NET)
+
+
+async def test_notifications_that_wait_at_the_start_are_not_all_there_is() -> None:
+    """The first look knows all links before it looks for devices, though a notification told of one only."""
+    site = Site()
+    site.table.set_link(site.table.all_links[OTHER])
+    await site.watcher.look()
+    assert site.world.interfaces.keys() == {WG}
+
+
+async def test_a_gap_tears_nothing_down(site: Site) -> None:
+    """Where the dump says what was known already, nothing is decided, told or made anew after a gap."""
+    site.table.user_add(NET, via(A))
+    await site.settle()
+    site.events.clear()
+    interface = site.interface
+    site.table.lose_notifications()
+    await site.watcher.look()
+    assert site.interface is interface
+    assert not interface.dirty
+    assert site.events == [StreamBroken("", "the test dropped them")]
+
+
+async def test_a_gap_finds_devices_that_came_and_went(site: Site) -> None:
+    """After a gap devices are looked for, though no notification tells of a link."""
+    await site.watcher.look()
+    site.devices.present[OTHER] = MemoryDevice(site.fate, "eth0", OTHER, key(101))
+    del site.devices.present[WG]
+    site.table.lose_notifications()
+    await site.watcher.look()
+    assert site.world.interfaces.keys() == {OTHER}
+
+
+async def test_a_device_that_comes_brings_its_routes(site: Site) -> None:
+    """Routes of a link that was none of ours were not kept: they are read in the look that finds the device."""
+    route = Path(254, 12, 32, (NextHop(8, gateway(A)),))
+    site.table.user_add(NET, route)
+    await site.watcher.look()
+    assert not site.world.rib.paths(NET)
+    site.devices.present[8] = MemoryDevice(site.fate, "wg1", 8, key(101))
+    site.table.set_link(Link(8, "wg1", "wireguard", up=True))
+    await site.watcher.look()
+    assert site.world.rib.paths(NET) == (route,)
+    assert RouteAdded("wg1", NET, route) in site.events
+
+
+async def test_a_device_that_goes_takes_its_routes_along(site: Site) -> None:
+    """When a device is no longer one of ours, its routes are no longer kept."""
+    site.table.user_add(NET, via(A))
+    await site.settle()
+    site.devices.present.clear()
+    site.table.set_link(Link(WG, "wg0", "dummy", up=True))
+    await site.watcher.look()
+    assert not site.world.interfaces
+    assert not site.world.rib.paths(NET)
+
+
+async def test_a_hint_of_the_socket_directory_finds_a_device(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A userspace device has its link before its socket: when that comes, the same look finds it."""
+    site.devices.present[OTHER] = MemoryDevice(site.fate, "eth0", OTHER, key(101))
+    await site.watcher.look()
+    assert OTHER not in site.world.interfaces
+    monkeypatch.setattr(site.devices, "fileno", lambda: 5)
+    monkeypatch.setattr(site.devices, "read_hints", lambda: True)
+    await site.watcher.look()
+    assert OTHER in site.world.interfaces
+
+
+async def test_the_audit_is_due_though_no_device_is(site: Site) -> None:
+    """Without any device to read the watcher still wakes for its audit."""
+    site.devices.present.clear()
+    site.watcher.look_again()
+    await site.watcher.look()
+    assert site.watcher.deadline == site.watcher._audit_at
+    assert site.watcher.deadline > site.now
+
+
+async def test_what_came_during_an_audit_is_not_lost(site: Site) -> None:
+    """Notifications that the audit read beside its dump are taken: an address is known though the dump missed it."""
+    address = Address(WG, px.parse("10.0.0.1"), 24)
+    real = site.table.nexthops
+
+    def meanwhile() -> dict[int, NexthopObject]:
+        if address not in site.table.all_addresses:
+            site.table.add_address(address)
+        return real()
+
+    site.table.nexthops = meanwhile  # type: ignore[method-assign]
+    site.now += AUDIT_INTERVAL
+    await site.watcher.look()
+    assert not site.table.waiting
+    assert address in site.world.addresses
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_what_comes_while_devices_are_read_is_no_drift(site: Site, told: bool) -> None:
+    """A link that goes down right before an audit takes its routes without a word, which is no drift of the stream."""
+    site.table.user_add(NET, via(A))
+    await site.settle()
+    real = site.device.read
+
+    async def meanwhile() -> Reading:
+        if told:
+            site.table.set_link(Link(WG, "wg0", "wireguard", up=False))
+        else:
+            site.table.all[NET].clear()
+        return await real()
+
+    site.device.read = meanwhile  # type: ignore[method-assign]
+    site.now += AUDIT_INTERVAL
+    await site.watcher.look()
+    assert not site.world.rib.paths(NET)
+    assert site.watcher.drifted == (0 if told else 1)
+
+
+async def test_the_audit_hears_before_it_compares(site: Site) -> None:
+    """A route that came while devices were read is heard of, not found."""
+    real = site.device.read
+
+    async def meanwhile() -> Reading:
+        site.table.user_add(NET, via(A))
+        return await real()
+
+    site.device.read = meanwhile  # type: ignore[method-assign]
+    site.now += AUDIT_INTERVAL
+    await site.watcher.look()
+    assert site.world.rib.paths(NET) == (via(A),)
+    assert site.watcher.drifted == 0
+
+
+async def test_a_renamed_interface_takes_the_settings_of_its_name(site: Site) -> None:
+    """With the new name come its settings, in the look that hears of it; everything is decided by them."""
+    other = Policy(metric=1)
+    site.watcher.set_policies(lambda name: other if name == "wg9" else site.policy, 1.0)
+    assert site.interface.policy is site.policy
+    site.table.set_link(Link(WG, "wg9", "wireguard", up=True))
+    await site.watcher.look()
+    assert site.interface.policy is other
+    assert site.interface.dirty >= {gateway(A), gateway(B)}
+
+
+async def test_new_settings_reach_interfaces_that_stand(site: Site) -> None:
+    """A reload goes to the readings: settings and interval."""
+    other = Policy(metric=1)
+    site.watcher.set_policies(lambda _: other, 7.0)
+    assert site.interface.policy is other
+    assert site.watcher.readings.poll_interval == 7.0
