@@ -15,7 +15,7 @@ from peerway.model.keys import PublicKey
 from peerway.model.policy import Pinned
 from peerway.model.ports import RoutingTable
 from peerway.model.prefix import Prefix
-from peerway.model.route import Path
+from peerway.model.route import NextHop, Path
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ def _follow(views: Views, way: Way, prefix: Prefix, matched: Prefix, path: Path)
         )
         _notes_everywhere(views, way, prefix)
         return
-    hop = through[0]
+    hop = _hop(views, prefix, through)
     interface = views.world.interfaces[hop.ifindex]
     way.facts["interface"] = interface.name
     via = "without a gateway" if hop.gateway is None else f"via {px.address_text(hop.gateway)}"
@@ -100,6 +100,17 @@ def _follow(views: Views, way: Way, prefix: Prefix, matched: Prefix, path: Path)
         way.facts["gateway"] = px.address_text(hop.gateway)
         named = _gateway(views, way, interface, hop.gateway)
     _owner(views, way, interface, prefix, matched=matched, named=named)
+
+
+def _hop(views: Views, prefix: Prefix, hops: list[NextHop]) -> NextHop:
+    """Of several next hops the one that names the owner: whichever the kernel picks, WireGuard sends there."""
+    for hop in hops:
+        interface = views.world.interfaces[hop.ifindex]
+        allowed = covering(interface.held, prefix)
+        owner = None if allowed is None else interface.held[allowed]
+        if owner is not None and hop.gateway is not None and interface.gateways.peer(hop.gateway) == owner:
+            return hop
+    return hops[0]
 
 
 def _gateway(views: Views, way: Way, interface: Interface, gateway: Prefix) -> PublicKey | None:
