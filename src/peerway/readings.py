@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from peerway.model.world import World
 
 log = logging.getLogger(__name__)
 
+FIND_AGAIN = (0.1, 1.0, 10.0)  # seconds after a hint: a socket has its file before its program listens at it
 POLL_SHARE = 100  # a reading may cost one hundredth of the time between two of them
 
 
@@ -58,6 +60,7 @@ class Readings:
         self.stopped: list[Interface] = []
         self.policies, self.poll_interval = policies, poll_interval
         self.dump_due = self.find_due = False
+        self._finds_at: list[float] = []
         self._devices, self._tap = devices, tap
         self._publish, self._clock = publish, clock
 
@@ -65,8 +68,13 @@ class Readings:
         """
         Read what the socket directory and the tap say.
         """
-        if self._devices.fileno() is not None:
-            self.find_due |= self._devices.read_hints()
+        now = self._clock()
+        if self._devices.fileno() is not None and self._devices.read_hints():
+            self.find_due = True
+            self._finds_at = [now + after for after in FIND_AGAIN]
+        while self._finds_at and self._finds_at[0] <= now:
+            self.find_due = True
+            self._finds_at.pop(0)
         if self._tap is None:
             return
         try:
@@ -77,6 +85,13 @@ class Readings:
         for ifindex, watched in self.watched.items():
             if hints is None or ifindex in hints or watched.handle.name in hints:
                 watched.due = 0.0
+
+    @property
+    def deadline(self) -> float:
+        """
+        When the next reading is due, or the next look for devices; infinity without any.
+        """
+        return min([*(watched.due for watched in self.watched.values()), *self._finds_at[:1]], default=math.inf)
 
     def descriptors(self) -> list[int]:
         """

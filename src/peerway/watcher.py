@@ -58,7 +58,7 @@ class Watcher:
         """
         When the next reading or audit is due.
         """
-        return min([watched.due for watched in self.readings.watched.values()] + [self._audit_at])
+        return min(self.readings.deadline, self._audit_at)
 
     def descriptors(self) -> list[int]:
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from dataclasses import replace
 
 import pytest
@@ -15,7 +16,7 @@ from peerway.model.device import Backend, Peer, Reading
 from peerway.model.link import Link
 from peerway.model.policy import Policy
 from peerway.model.world import World
-from peerway.readings import POLL_SHARE, Readings
+from peerway.readings import FIND_AGAIN, POLL_SHARE, Readings
 from tests.harness.memory import Fate, MemoryDevice, MemoryDevices
 from tests.harness.site import OTHER, WG, gateway, key, via
 
@@ -176,6 +177,27 @@ async def test_the_socket_directory_says_when_to_look_for_devices(bench: Bench) 
     bench.devices.descriptor = 5
     bench.readings.take_hints()
     assert bench.readings.find_due
+
+
+async def test_devices_are_looked_for_again_after_a_hint(bench: Bench) -> None:
+    """A socket's file may be there before its program listens at it: there is a second look, and none for ever."""
+    bench.devices.hint = True
+    bench.readings.take_hints()
+    bench.devices.hint = False
+    seen: list[float] = []
+    for _ in range(len(FIND_AGAIN)):
+        await bench.readings.find()
+        bench.readings.take_hints()
+        assert not bench.readings.find_due
+        bench.readings.watched.clear()  # it is the only one with a deadline
+        bench.now = bench.readings.deadline
+        bench.readings.take_hints()
+        assert bench.readings.find_due
+        seen.append(bench.now - 1000.0)
+    assert seen == pytest.approx(list(FIND_AGAIN))
+    await bench.readings.find()
+    bench.readings.watched.clear()
+    assert bench.readings.deadline == math.inf
 
 
 async def test_a_device_that_is_gone_is_no_interface(bench: Bench) -> None:
