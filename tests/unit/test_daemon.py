@@ -1,0 +1,329 @@
+"""The daemon around an engine in memory: exit codes, systemd's messages, reload, and what a failed round leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+from typing_extensions import override
+
+from peerway import daemon
+from peerway.backends.devices import WireguardDevices
+from peerway.backends.ledgerstore import LedgerFiles, place
+from peerway.backends.names import Names
+from peerway.config import Config, load
+from peerway.control.api import UnusableError
+from peerway.control.listener import SocketTakenError
+from peerway.daemon import EXIT_PRIVILEGE, EXIT_USAGE, Daemon, main, notify
+from peerway.model import prefix as px
+from peerway.model.events import PeerAdded
+from peerway.model.policy import OnStop, Policy
+from peerway.model.ports import Change, Gap
+from peerway.records import Records
+from peerway.service import Service
+from tests.harness.site import Site, key, via
+
+A, NET = key(1), px.parse("10.9.0.0/24")
+
+
+class MemoryDaemon(Daemon):
+    """A daemon whose kernel is a site in memory; a pipe wakes it as notifications would."""
+
+    def __init__(self, config: Config, config_file: Path | None = None, policy: Policy | None = None) -> None:
+        super().__init__(config, config_file)
+        self.site = Site(policy=policy)
+        self.site.now = time.monotonic()
+        self.readable, self.writable = os.pipe2(os.O_NONBLOCK)
+
+    @override
+    def _build(self, stack: ExitStack, records: Records) -> None:
+        stack.callback(os.close, self.readable)
+        stack.callback(os.close, self.writable)
+        read_changes = self.site.table.read_changes
+
+        def drained() -> list[Change | Gap]:
+            with suppress(BlockingIOError):
+                os.read(self.readable, 100)
+            return read_changes()
+
+        self.site.table.fileno = lambda: self.readable  # type: ignore[method-assign]
+        self.site.table.read_changes = drained  # type: ignore[method-assign]
+        self.engine = self.site.engine
+        self.service = Service(self.engine, self.site.table, self.bulletin, Names(), self._reload)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A file with a state directory and a control socket of the test's own."""
+    file = tmp_path / "peerway.yaml"
+    write(file)
+    return file
+
+
+def write(file: Path, more: str = "") -> None:
+    here = file.parent
+    file.write_text(f"daemon:\n  state_directory: {here}/state\n  control_socket: {here}/control.sock\n{more}")
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """The socket at which systemd listens."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as channel:
+        channel.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        yield channel
+
+
+# exit codes
+
+
+def test_a_wrong_configuration_is_told_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All errors are on stderr, one a line with its place, and the exit code is 2."""
+    file = tmp_path / "peerway.yaml"
+    file.write_text("interfaces:\n  wg0:\n    metric: 0\n    colour: blue\n    pinned: perhaps\n")
+    assert main(file) == EXIT_USAGE == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    lines = [line for line in told.err.splitlines() if line.startswith(str(file))]
+    assert [line.split(":")[1] for line in lines] == ["3", "4", "5"]
+    assert all(word in told.err for word in ("metric", "colour", "pinned"))
+
+
+def test_a_configuration_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that was named must exist."""
+    assert main(tmp_path / "none.yaml") == EXIT_USAGE
+    assert f"{tmp_path}/none.yaml" in capsys.readouterr().err
+
+
+def test_without_the_privilege_nothing_is_touched(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The exit code is 4, and the sentence names the capability and the cure."""
+    monkeypatch.setattr(daemon, "_may_change_networks", lambda: False)
+    assert main(config) == EXIT_PRIVILEGE == 4
+    err = capfd.readouterr().err
+    assert "peerway needs CAP_NET_ADMIN" in err
+    assert "systemd unit" in err
+    assert not (config.parent / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "allowed"),
+    [
+        ("Name:\tpeerway\nCapPrm:\t0000000000000000\nCapEff:\t0000000000001000\n", True),
+        ("Name:\tpeerway\nCapPrm:\t0000000000001000\nCapEff:\t0000000000000000\n", False),
+        ("Name:\tpeerway\nCapEff:\tffffffffffffefff\n", False),
+    ],
+)
+def test_the_privilege_is_the_effective_capability(
+    status: str, allowed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit 12 of CapEff counts, whoever the user is (capabilities(7))."""
+    file = tmp_path / "status"
+    file.write_text(status)
+    monkeypatch.setattr(daemon, "Path", lambda _: file)
+    assert daemon._may_change_networks() is allowed
+
+
+@pytest.mark.parametrize("user", [0, 1000])
+def test_without_proc_the_user_counts(user: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where capabilities cannot be read, root may and others may not."""
+    monkeypatch.setattr(daemon, "Path", lambda _: tmp_path / "none")
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    assert daemon._may_change_networks() is (user == 0)
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (SocketTakenError("another program listens at this socket"), EXIT_USAGE),
+        (PermissionError(errno.EPERM, "Operation not permitted"), EXIT_PRIVILEGE),
+    ],
+)
+def test_failures_at_the_start_are_one_line(
+    failure: Exception, code: int, config: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A taken socket is 2, a missing permission 4; each is told in a line and without a traceback."""
+
+    async def fail(_: Daemon) -> int:
+        raise failure
+
+    monkeypatch.setattr(daemon, "_may_change_networks", lambda: True)
+    monkeypatch.setattr(Daemon, "run", fail)
+    assert main(config) == code
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("ERROR ")
+    assert str(failure) in line
+
+
+async def test_a_second_daemon_does_not_start(config: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With the same state directory in the same namespace it ends with 2, and names the directory and the cure."""
+    first = LedgerFiles(config.parent / "state")
+    assert first.lock(place())
+    assert await Daemon(load(config), config).run() == EXIT_USAGE
+    assert f"another peerway runs in this network namespace with {config.parent}/state" in caplog.text
+    assert "daemon.state_directory" in caplog.text
+    assert not (config.parent / "control.sock").exists()
+    first.close()
+
+
+# systemd
+
+
+def test_systemd_is_told(systemd: socket.socket) -> None:
+    """A state is one datagram to the socket that systemd named."""
+    notify("READY=1")
+    notify("STOPPING=1")
+    assert [systemd.recv(100), systemd.recv(100)] == [b"READY=1", b"STOPPING=1"]
+
+
+def test_an_abstract_socket_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leading @ stands for the null byte of an abstract address."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as channel:
+        channel.bind(f"\0peerway-test-{os.getpid()}")
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@peerway-test-{os.getpid()}")
+        notify("READY=1")
+        assert channel.recv(100) == b"READY=1"
+
+
+def test_nobody_needs_to_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without systemd, or when its socket is gone, the daemon works all the same."""
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    notify("READY=1")
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    notify("READY=1")
+
+
+# reload
+
+
+async def test_a_reload_takes_the_new_settings(config: Path) -> None:
+    """Policies and the poll interval are those of the file as it is now."""
+    running = MemoryDaemon(load(config), config)
+    with ExitStack() as stack:
+        running._build(stack, Records(running.site.store, "boot"))
+        await running.site.settle()
+        write(config, "  poll_interval: 9s\ninterfaces:\n  wg0: {max_prefixes: 5}\n")
+        running._reload()
+        await running.site.settle()
+    assert running.config.daemon.poll_interval == 9.0
+    assert running.site.interface.policy.max_prefixes == 5
+
+
+async def test_a_broken_reload_keeps_the_old_settings(config: Path) -> None:
+    """What is wrong is in the error, and neither the settings nor the policies change."""
+    running = MemoryDaemon(load(config), config)
+    with ExitStack() as stack:
+        running._build(stack, Records(running.site.store, "boot"))
+        await running.site.settle()
+        before, policy = running.config, running.site.interface.policy
+        write(config, "interfaces:\n  wg0: {max_prefixes: many, colour: blue}\n")
+        with pytest.raises(UnusableError, match=r"^the old settings stay:\n") as caught:
+            running._reload()
+        await running.site.settle()
+    assert all(word in str(caught.value) for word in (str(config), "max_prefixes", "colour"))
+    assert running.config is before
+    assert running.site.interface.policy is policy
+
+
+@pytest.mark.parametrize("broken", [False, True])
+async def test_a_hangup_reloads_and_says_so(
+    broken: bool, config: Path, systemd: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It tells systemd the beginning with its time and the end, also where the file is broken, and wakes the engine."""
+    running, woken = MemoryDaemon(load(config), config), asyncio.Event()
+    write(config, "interfaces:\n  wg0: {colour: blue}\n" if broken else "interfaces:\n  wg0: {max_prefixes: 5}\n")
+    with ExitStack() as stack:
+        running._build(stack, Records(running.site.store, "boot"))
+        running.engine.wake = woken.set
+        running._hangup()
+    reloading, ready = systemd.recv(100), systemd.recv(100)
+    assert reloading.startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+    assert reloading.rpartition(b"=")[2].isdigit()
+    assert ready == b"READY=1"
+    assert woken.is_set()
+    assert ("the old settings stay" in caplog.text) is broken
+    assert ("wg0" in running.config.interfaces) is not broken
+
+
+# a life
+
+
+async def test_a_whole_life(config: Path, systemd: socket.socket) -> None:
+    """It brings things in step, is ready, answers at its socket, follows changes, and stops at a signal."""
+    running = MemoryDaemon(load(config), config, Policy(on_stop=OnStop.FLUSH))
+    running.site.table.user_add(NET, via(A))
+    seen: list[bytes] = []
+
+    async def watching() -> None:
+        seen.append(await asyncio.get_running_loop().sock_recv(systemd, 100))
+        assert running.site.device.map[NET] == A  # ready means in step
+        _, writer = await asyncio.open_unix_connection(str(config.parent / "control.sock"))
+        writer.close()
+        other = px.parse("10.10.0.0/16")
+        running.site.table.user_add(other, via(A))
+        os.write(running.writable, b"x")
+        while other not in running.site.device.map:  # noqa: ASYNC110 - the device in memory tells nobody
+            await asyncio.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    code, _ = await asyncio.gather(running.run(), watching())
+    seen.append(systemd.recv(100))
+    assert (code, seen) == (0, [b"READY=1", b"STOPPING=1"])
+    assert running.site.device.map == {}  # on_stop: flush
+    assert not (config.parent / "control.sock").exists()
+    successor = LedgerFiles(config.parent / "state")
+    assert successor.lock(place())
+    successor.close()
+
+
+async def test_a_failed_round_reads_everything_again(config: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """When the kernel does not answer, the daemon lives on and looks at everything anew."""
+    running = MemoryDaemon(load(config), config)
+    with ExitStack() as stack:
+        running._build(stack, Records(running.site.store, "boot"))
+        await running.site.settle()
+        running.site.table.read_changes = fail  # type: ignore[method-assign]
+        running.stopping.set()  # so that it does not wait for its second
+        await running._round(running.engine)
+        assert running.engine.watcher.restless
+    assert "everything is read again in a second" in caplog.text
+    assert "No buffer space" in caplog.text
+
+
+def fail() -> list[Change | Gap]:
+    raise OSError(errno.ENOBUFS, "No buffer space available")
+
+
+async def test_an_event_reaches_listeners(config: Path) -> None:
+    """What the watcher publishes is on the bulletin."""
+    running = MemoryDaemon(load(config), config)
+    with ExitStack() as stack:
+        running._build(stack, Records(running.site.store, "boot"))
+        listener = running.bulletin.listen()
+        first = asyncio.ensure_future(anext(listener))
+        await asyncio.sleep(0)
+        running._publish(PeerAdded("wg0", A))
+        assert await first == PeerAdded("wg0", A)
+
+
+def test_without_a_tap_it_polls(
+    config: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A kernel without nlmon is no error: there is no tap, and the log says why."""
+
+    def refuse(_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(daemon, "NlmonTap", refuse)
+    with caplog.at_level("INFO"):
+        assert Daemon(Config(), None)._tap(WireguardDevices.__new__(WireguardDevices)) is None
+    assert "no nlmon tap (Operation not supported)" in caplog.text
