@@ -106,7 +106,6 @@ class Applier:
         todo = self.unsettled.pop(interface.ifindex)
         for prefix in todo.before:
             settle(interface, todo, prefix)
-            interface.note_host(prefix)
         self._remember(interface, todo, whole=False)
 
     def _change_routes(self, interface: Interface, todo: Plan) -> None:

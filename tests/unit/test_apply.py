@@ -14,11 +14,11 @@ from peerway.model.events import AllowedIPAdded, AllowedIPRemoved, ClaimRefused,
 from peerway.model.keys import PublicKey
 from peerway.model.ledger import Entry, Memory, Op
 from peerway.model.ownership import Origin, Verdict
-from peerway.model.plan import Plan, plan
+from peerway.model.plan import Former, Plan, plan
 from peerway.model.ports import Refusal
 from peerway.model.prefix import Prefix
 from peerway.model.route import NextHop, Path
-from peerway.protocols.ledgerfile import decode
+from peerway.protocols.ledgerfile import HEADER, decode
 from peerway.records import Records
 from tests.harness.memory import Fate, MemoryDevice, MemoryStore, MemoryTable
 from tests.harness.site import WG, gateway, key
@@ -284,3 +284,69 @@ async def test_a_pinned_host_that_comes_back_is_a_gateway_again(bench: Bench) ->
     await bench.apply(bench.decided({HOST: Verdict(A, Origin.PINNED)}))
     assert bench.interface.refresh_gateways() == {HOST}
     assert bench.interface.gateways.peer(HOST) == A
+
+
+async def test_additions_are_asked_for_with_the_removals_in_one(bench: Bench) -> None:
+    """The device gets one delta, and no prefix that moves is taken away."""
+    bench.has({NET: A, NETS[1]: A}, NET, NETS[1])
+    await bench.apply(bench.decided({NET: LEARNED[B], NETS[1]: Verdict(), NETS[2]: LEARNED[A]}))
+    assert [(delta.add, delta.remove) for delta in bench.device.deltas] == [(((NET, B), (NETS[2], A)), ((NETS[1], A),))]
+
+
+async def test_a_removal_takes_only_from_whom_it_names(bench: Bench) -> None:
+    """What is held follows the device: a prefix that another peer has by then stays with that peer."""
+    bench.has({NET: A, NETS[1]: B}, NET, NETS[1])
+    former = Former(A, None)
+    await bench.apply(Plan(give=[(NET, B)], take=[(NET, A), (NETS[1], A)], before={NET: former, NETS[1]: former}))
+    assert bench.interface.held == bench.device.map == {NET: B, NETS[1]: B}
+    assert bench.events == [AllowedIPRemoved("wg0", A, NET), AllowedIPAdded("wg0", B, NET)]
+
+
+async def test_a_ledger_that_grew_is_cut_after_the_plan(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Histories do not grow without end: after a plan that was done the store has the present truth alone."""
+    await bench.apply(bench.decided({NET: LEARNED[A]}))
+    grown = len(bench.store.data[f"boot-{WG}"])
+    monkeypatch.setattr("peerway.records.SLACK", -4 * grown)
+    await bench.apply(bench.decided({NET: Verdict()}))
+    assert bench.store.data[f"boot-{WG}"] == HEADER
+
+
+async def test_a_plan_with_a_displaced_pin_keeps_it_through_a_refusal(bench: Bench) -> None:
+    """A pinned prefix that was about to yield is pinned as before when the device refuses the new owner."""
+    bench.has({NET: A})
+    bench.device.refuse = {NET}
+    await bench.apply(bench.decided({NET: Verdict(B, Origin.LEARNED, displaced=A)}))
+    assert bench.interface.held == {NET: A}
+    assert not bench.interface.ledger.ours
+    assert not bench.interface.ledger.displaced
+    assert bench.interface.pinned(NET) == A
+    assert not bench.memory.maybe
+    assert not bench.memory.displaced
+
+
+async def test_what_a_failure_did_to_a_host_is_in_the_books(bench: Bench) -> None:
+    """A pinned host that came back before the device failed is a gateway again."""
+    bench.has({HOST: B, NET: B}, HOST, NET)
+    bench.interface.ledger.displaced[HOST] = A
+    bench.device.fail_after = 1
+    assert not await bench.apply(bench.decided({HOST: Verdict(A, Origin.PINNED), NET: Verdict()}))
+    assert bench.device.map == {HOST: A, NET: B}
+    bench.interface.refresh_gateways()
+    assert bench.interface.gateways.peer(HOST) == A
+
+
+async def test_a_full_store_stops_no_sorting_out(bench: Bench) -> None:
+    """When device and store fail together, memory follows the device, and the store's error stands beside."""
+    bench.has({NET: A}, NET)
+    todo = bench.decided({NET: LEARNED[B]})
+
+    def full(key: str, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    bench.device.fail_after = 0
+    bench.store.replace = full  # type: ignore[method-assign]
+    assert not await bench.apply(todo)
+    assert bench.interface.errors.keys() == {"apply", "ledger"}
+    assert bench.interface.ledger.ours == {NET: A}
+    assert bench.memory.maybe == {NET: {A, B}}  # too many, never too few
+    assert not bench.applier.unsettled
