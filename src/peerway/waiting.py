@@ -63,6 +63,8 @@ class Waiting:
         """
         if self._left.poll(0):
             self._woken.set()
+        if self._woken.is_set():
+            await asyncio.sleep(0)  # a set event is no pause, and news without end must leave others their turn
         timer = self._loop.call_at(deadline, self._woken.set)
         try:
             await self._woken.wait()

@@ -96,3 +96,15 @@ async def test_only_the_named_descriptors_are_watched(waiting: Waiting, pipe: tu
     await waiting.until(time.monotonic() + LONG)
     assert called
     waiting.close()
+
+
+async def test_news_without_end_leave_others_their_turn(waiting: Waiting, pipe: tuple[int, int]) -> None:
+    """While there is always something to read, signals and other tasks are served between the rounds."""
+    waiting.watch([pipe[0]])
+    os.write(pipe[1], b"x")  # nobody reads it
+    others: list[int] = []
+    for turn in range(3):
+        asyncio.get_running_loop().call_soon(others.append, turn)
+        await waiting.until(time.monotonic() + LONG)
+    assert others == [0, 1, 2]
+    waiting.close()
