@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 from collections.abc import Callable
@@ -27,7 +28,7 @@ OWN = {"a": "10.0.1.1", "b": "10.0.2.1"}
 INTERVAL = 0.005
 MOVES = 8
 MANY = 50_000
-PATIENCE = 60.0  # seconds; an emulated machine takes a while to read so many
+PATIENCE = 120.0  # seconds
 
 
 class Sites:
@@ -190,5 +191,7 @@ def test_one_of_many_is_taken_away(
 
 def learned(daemon: Daemon, count: int) -> bool:
     """Whether the daemon has seen all pinned prefixes, and that many were learned."""
-    counts = daemon.get("/v1/status")["interfaces"][0]["counts"]
-    return bool(counts["pinned"] > MANY and counts["learned"] == count)
+    with contextlib.suppress(TimeoutError):  # an emulated machine is busy with so many for a while
+        counts = daemon.get("/v1/status")["interfaces"][0]["counts"]
+        return bool(counts["pinned"] > MANY and counts["learned"] == count)
+    return False
