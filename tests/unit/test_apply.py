@@ -350,3 +350,13 @@ async def test_a_full_store_stops_no_sorting_out(bench: Bench) -> None:
     assert bench.interface.ledger.ours == {NET: A}
     assert bench.memory.maybe == {NET: {A, B}}  # too many, never too few
     assert not bench.applier.unsettled
+
+
+async def test_a_long_history_is_tidied_behind(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the ledger has grown long, what is written behind is its present truth."""
+    monkeypatch.setattr("peerway.records.SLACK", 100)
+    for _ in range(20):
+        await bench.apply(bench.decided({NET: LEARNED[A]}))
+        await bench.apply(bench.decided({NET: LEARNED[B]}))
+    assert len(bench.store.data[f"boot-{WG}"]) < 1000
+    assert bench.memory.maybe == {NET: {B}}

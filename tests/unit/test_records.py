@@ -203,6 +203,19 @@ def test_a_long_history_is_rewritten_to_the_present() -> None:
     assert store.data[KEY] == short
 
 
+def test_a_large_ledger_may_grow_more() -> None:
+    """A ledger that is large in truth is not rewritten before it has grown to four times its size."""
+    store, own = Store(), interface()
+    records = Records(store, "boot")
+    own.ledger.ours = {px.make(px.AF_INET, number.to_bytes(4, "big"), 32): A for number in range(SLACK // 10)}
+    records.rewrite(own)
+    floor = len(store.data[KEY])
+    assert floor > SLACK
+    records.write(own, [(Op.DROPPED, net, D) for net in NETS])
+    records.tidy(own)
+    assert len(store.data[KEY]) > floor
+
+
 def test_a_forgotten_interface_leaves_no_file_and_others_stay() -> None:
     """Forgetting drops one key; dropping others leaves those present, and those of another place."""
     store = Store()

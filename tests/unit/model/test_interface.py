@@ -79,6 +79,16 @@ def test_an_observation_takes_the_place_of_what_was_held(
     consistent(made)
 
 
+def test_what_we_gave_without_an_answer_is_ours_when_it_is_seen() -> None:
+    """A prefix that the ledger has as given, and that shows up at that very peer, is news, and stays ours."""
+    made = holding({}, {}, {})
+    made.own(NET, A)
+    assert made.observe({NET: A}) == {NET}
+    assert made.ledger.ours == {NET: A}
+    assert not made.unwritten
+    consistent(made)
+
+
 @given(MAPS)
 def test_the_same_observation_is_no_news(held: AllowedIPs) -> None:
     """An equal map changes nothing and marks nothing."""
