@@ -99,6 +99,9 @@ class Engine:
                 self._applier.settle(interface)
             if self._is_waiting(interface):
                 await self._bring(interface)
+        if any(map(self._is_waiting, self.world.interfaces.values())):  # what a plan left to the next one
+            self._rounds = [*rounds, *self._rounds]
+            return
         for done in rounds:
             if not done.done():
                 done.set_result(None)

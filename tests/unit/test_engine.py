@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -618,3 +619,27 @@ async def test_a_key_that_is_seen_in_between_has_its_address_at_once(site: Site)
     await site.settle(poll=False)
     assert gateway(key(101)) in {address.address for address in site.table.all_addresses}
     assert gateway(key(100)) not in {address.address for address in site.table.all_addresses}
+
+
+async def test_settled_waits_for_what_a_plan_left_to_the_next() -> None:
+    """A prefix that loses its place while another makes room is decided twice, and both are done when it is settled."""
+    site = Site(policy=Policy(max_prefixes=1))
+    other = px.parse("10.10.0.0/16")
+    site.table.user_add(NET, via(B))
+    site.table.user_add(other, via(A))
+    await site.settle()
+    site.table.user_add(NET, via(A), RouteChangeKind.REPLACED)
+    await site.settle()
+    assert site.interface.over_limit == {A: {NET}}
+    site.table.user_delete(NET, via(A))
+    site.table.user_delete(other, via(A))
+    settled = asyncio.ensure_future(site.engine.settled())
+    await asyncio.sleep(0)
+    rounds = 0
+    while not settled.done():
+        await site.engine.step()
+        await asyncio.sleep(0)
+        rounds += 1
+    assert rounds == 2
+    assert not site.interface.dirty
+    assert not site.device.map.keys() & {NET, other}

@@ -317,12 +317,13 @@ def test_what_was_decided_waits_for_the_next_plan() -> None:
 
     def judge(prefix: Prefix) -> Verdict:
         asked.append(prefix)
-        case.interface.dirty.add(NET)
+        if prefix == NET:
+            case.interface.dirty |= {NET, NETS[3]}
         return Verdict()
 
     case.interface.dirty = {NETS[1], NET}
     todo = plan(case.interface, judge, lambda _: (), lambda _: ())
-    assert asked == [NET, NETS[1]]
+    assert asked == [NET, NETS[1], NETS[3]]
     assert todo.take == [(NET, A)]
     assert case.interface.dirty == {NET}
 
