@@ -31,7 +31,7 @@ class Site:
         self.wg, self.namespace, self.daemon = wg, namespace, daemon
 
     def ip(self, command: str) -> str:
-        """Run ip(8) in the namespace; `{a}` is peer a's gateway, `{dev}` the interface."""
+        """One command of ip-route and its kin in the namespace; `{a}` is peer a's gateway, `{dev}` the interface."""
         gateways = {name: gateway(name) for name in PEERS}
         return self.namespace.ip(*command.format(dev=self.wg.name, **gateways).split())
 
