@@ -71,7 +71,7 @@ def in_guest(kernel: str) -> Step:
     return Step(
         f"kernel-{kernel}",
         (*vm, *env, kernel, "--", *PYTEST, "--durations=10", "-m", "not host_only", *GUEST_TESTS),
-        1800,
+        2700,
     )
 
 
