@@ -28,7 +28,7 @@ PYTEST: Final = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 IN_CI: Final = os.environ.get("CI") == "true"
 OUTCOMES: Final = ("failed", "passed", "skipped", "deselected", "xfailed", "xpassed", "error", "errors", "warnings")
 COUNTED: Final = ("failed", "errors", "passed", "skipped", "xfailed", "xpassed")
-GUEST_TESTS: Final = ("tests/kernel", "tests/lab")
+GUEST_TESTS: Final = ("tests/kernel", "tests/lab", "tests/interop/test_bird.py", "tests/interop/test_wg_quick.py")
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,16 @@ TIERS: Final = {
         needs=(*LAB_NEEDS, "bird:bird2", "babeld:babeld", "zebra:frr"),
     ),
     "kernel": Tier(
-        "the kernel's own WireGuard, old and new, in QEMU: the same lab tests, and the kernel's own",
+        "the lab, BIRD and wg-quick again on the kernel's own WireGuard, old and new, in QEMU",
         [in_guest("old"), in_guest("new")],
         root=True,
-        needs=("qemu-system-x86_64:qemu-system-x86", "modprobe:kmod", "busybox:busybox-static"),
+        needs=(
+            *LAB_NEEDS,
+            "bird:bird2",
+            "qemu-system-x86_64:qemu-system-x86",
+            "modprobe:kmod",
+            "busybox:busybox-static",
+        ),
         at_once=True,
         before=(  # the guest is slow: it finds everything compiled, and broken imports show here first
             (sys.executable, "-m", "compileall", "-q", "-j0", "src", "tests", "tools", sys.prefix),

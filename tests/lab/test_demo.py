@@ -29,6 +29,7 @@ def traces() -> set[str]:
     return namespaces | set(map(str, SOCKETS.glob("wg-*"))) | set(map(str, Path("/tmp").glob("peerway-demo-*")))
 
 
+@pytest.mark.host_only  # three minutes in the emulated machine, where tests/interop/test_bird.py shows the same
 def test_the_demo_shows_the_main_job_and_leaves_no_trace() -> None:
     """Every claim of the tour comes true, without a colour code in a pipe, and nothing is left behind."""
     before = traces()
