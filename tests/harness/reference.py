@@ -16,12 +16,12 @@ from peerway.model.rib import Table
 from peerway.model.route import NextHop, Path, RouteChange, RouteChangeKind
 from tests.harness.site import WG, gateway, key
 
-Operation = tuple[str, Prefix, Path]
+Operation = tuple[str, Prefix, Path | int]
 ADDED, APPENDED, PREPENDED = RouteChangeKind.ADDED, RouteChangeKind.APPENDED, RouteChangeKind.PREPENDED
 REPLACED, DELETED = RouteChangeKind.REPLACED, RouteChangeKind.DELETED
 V4 = [px.parse("10.0.0.0/8"), px.parse("10.9.0.0/16")]
 V6 = [px.parse("2001:db8::/32"), px.parse("2001:db8:1::/48")]
-HOPS = sorted((NextHop(WG, gateway(key(number))) for number in (1, 2, 3)), key=lambda hop: hop.gateway or 0)
+HOPS = tuple(sorted((NextHop(WG, gateway(key(number))) for number in (1, 2, 3)), key=lambda hop: hop.gateway or 0))
 SOURCE = px.parse("fd00::/16")
 
 
@@ -34,6 +34,16 @@ class Kernel:
 
     def tell(self, kind: RouteChangeKind, prefix: Prefix, path: Path) -> None:
         self.waiting.append(RouteChange(kind, prefix, path))
+
+    def standing(self, prefix: Prefix, number: int) -> Path | None:
+        """One of the routes of a prefix, or an IPv6 one of one next hop only."""
+        paths = self.routes.get(prefix)
+        if not paths:
+            return None
+        path = paths[number % len(paths)]
+        if number < 4 or px.family(prefix) == px.AF_INET:
+            return path
+        return replace(path, nexthops=(path.nexthops[number % len(path.nexthops)],))
 
     def dump(self, keep: Callable[[Path], bool] = lambda _: True) -> Table:
         """As the kernel dumps: table by table, lower metrics first."""
@@ -111,25 +121,38 @@ def _ipv6_key(path: Path) -> tuple[int, int, Prefix | None]:
     return path.table, path.metric, path.source
 
 
-VERBS = ("add", "append", "prepend", "replace", "delete", "delete")
+VERBS = ("add", "append", "prepend", "replace")
+USUAL = [Path(254, 12, 32, (hop,)) for hop in HOPS]  # these meet often
 IPV4_PATHS = [
-    Path(table, protocol, metric, (hop,), tos=tos)
-    for table, protocol, metric, hop, tos in product((254, 254, 100), (12, 4), (0, 32), HOPS, (0, 0, 16))
+    *USUAL * 4,
+    *(Path(table, 12, metric, HOPS[:1], tos=tos) for table, metric, tos in product((254, 100), (0, 32), (0, 16))),
+    replace(USUAL[0], protocol=4),
+    replace(USUAL[0], nexthops=(NextHop(WG),)),
 ]
 IPV6_PATHS = [
-    Path(table, 12, metric, hops, source=source)
-    for table, metric, hops, source in product(
-        (254, 254, 100),
-        (32, 1024),
-        [(hop,) for hop in HOPS]
-        + list(combinations(HOPS, 2)),  # in the order of their gateways, as the decoder has them
-        (None, None, SOURCE),
-    )
+    *USUAL * 4,
+    *(replace(USUAL[0], nexthops=hops) for hops in combinations(HOPS, 2)),  # in the order that the decoder gives them
+    *(
+        Path(table, 12, metric, HOPS[:1], source=source)
+        for table, metric, source in product((254, 100), (32, 64), (None, SOURCE))
+    ),
 ]
-# Drawn from a list of all there are, which is a good deal quicker than to put each together.
-OPERATIONS = st.lists(st.sampled_from([*product(VERBS, V4, IPV4_PATHS), *product(VERBS, V6, IPV6_PATHS)]), max_size=30)
+# Drawn from a list of all there are, which is a good deal quicker than to put each together. A number deletes one of
+# the routes that stand, from 4 on one of its next hops.
+OPERATIONS = st.lists(
+    st.sampled_from(
+        [
+            *product(VERBS, V4[:1] * 3 + V4[1:], IPV4_PATHS),
+            *product(VERBS, V6[:1] * 3 + V6[1:], IPV6_PATHS),
+            *[("delete", prefix, number) for prefix in V4[:1] * 3 + V6[:1] * 3 + V4 + V6 for number in range(8)] * 4,
+        ]
+    ),
+    max_size=25,
+)
 
 
 def carry_out(kernel: Kernel, operations: list[Operation]) -> None:
-    for verb, prefix, path in operations:
-        (kernel.ipv4 if px.family(prefix) == px.AF_INET else kernel.ipv6)(verb, prefix, path)
+    for verb, prefix, what in operations:
+        path = what if isinstance(what, Path) else kernel.standing(prefix, what)
+        if path is not None:
+            (kernel.ipv4 if px.family(prefix) == px.AF_INET else kernel.ipv6)(verb, prefix, path)

@@ -75,7 +75,7 @@ def decide(claims: Claims, admit: Admit, pinned_policy: Pinned) -> Verdict:
     learner = _learner(claims, set(refused), admit)
     owner, origin = _winner(claims, learner, pinned_policy)
     shadowed = _shadowed(claims, owner, origin, set(refused))
-    displaced = claims.pinned if origin is Origin.LEARNED and claims.pinned != owner else None
+    displaced = claims.pinned if origin is Origin.LEARNED else None
     if owner is not None:
         refused.pop(owner, None)  # who has it by another claim lacks nothing
     return Verdict(owner, origin, displaced, shadowed, tuple(refused.items()), selection.problems)

@@ -126,6 +126,46 @@ def test_a_deletion_of_what_is_not_held_is_in_doubt() -> None:
         assert rib.paths(prefix) == (one,)
 
 
+def test_a_deletion_of_what_does_not_matter_is_no_doubt() -> None:
+    """Beside a route of ours another one goes that was never held: nothing changes."""
+    for prefix in (V4[0], V6[0]):
+        rib = Rib(lambda path: path.nexthops != (HOPS[1],))
+        one, two = (Path(254, 12, 32, (hop,)) for hop in HOPS[:2])
+        rib.apply(RouteChange(ADDED, prefix, one))
+        assert not rib.apply(RouteChange(DELETED, prefix, two))
+        assert not rib.uncertain
+
+
+@pytest.mark.parametrize("other", [Path(254, 12, 32, type=6), Path(254, 12, 32, nexthop_id=1)])
+def test_only_routes_by_gateways_are_siblings(other: Path) -> None:
+    """A blackhole, or a route on a nexthop object, stands beside an IPv6 route of the same metric."""
+    rib = Rib(everything)
+    via = Path(254, 12, 32, HOPS[:1])
+    rib.apply(RouteChange(ADDED, V6[0], other))
+    rib.apply(RouteChange(APPENDED, V6[0], via))
+    assert rib.paths(V6[0]) == (other, via)
+    rib.apply(RouteChange(DELETED, V6[0], via))
+    assert rib.paths(V6[0]) == (other,)
+
+
+def test_what_is_held_already_is_told_again() -> None:
+    """A notification that is older than the dump names a route that is there: it stays once."""
+    on_link = Path(254, 12, 32, (NextHop(WG),))
+    for prefix in (V4[0], V6[0]):
+        rib = Rib(everything)
+        for kind in (ADDED, APPENDED, ADDED):
+            rib.apply(RouteChange(kind, prefix, on_link))
+        assert rib.paths(prefix) == (on_link,)
+
+
+def test_all_next_hops_at_once_leave_nothing() -> None:
+    """A deletion names next hops without their weights; when none is left, the route is gone."""
+    rib = Rib(everything)
+    rib.apply(RouteChange(ADDED, V6[0], Path(254, 12, 32, (NextHop(WG, HOPS[0].gateway, 5), HOPS[1]))))
+    rib.apply(RouteChange(DELETED, V6[0], Path(254, 12, 32, HOPS[:2])))
+    assert not rib
+
+
 def test_an_unknown_deletion_alone_is_nothing() -> None:
     """A deletion at a prefix of which nothing is held is of no interest."""
     rib = Rib(everything)
@@ -138,7 +178,7 @@ def test_siblings_of_two_protocols_are_in_doubt() -> None:
     """A merged IPv6 route has one protocol in a dump and perhaps another in a notification: a dump decides."""
     rib = Rib(everything)
     rib.apply(RouteChange(ADDED, V6[0], Path(254, 12, 32, (HOPS[0],))))
-    rib.apply(RouteChange(APPENDED, V6[0], Path(254, 4, 32, tuple(HOPS[:2]))))
+    rib.apply(RouteChange(APPENDED, V6[0], Path(254, 4, 32, HOPS[:2])))
     assert rib.uncertain
 
 
