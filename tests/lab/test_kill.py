@@ -105,7 +105,8 @@ class History:
         pinned = [prefix for prefix, name in self.pins.items() if held.get(prefix) == PEERS[name]]
         clear = sorted(set(pinned) - {FOREIGN_NET, *unclear})
         old = dice.sample(clear, min(len(clear), dice.randint(0, 4)))
-        learned = sorted(prefix for prefix in held if prefix in UNIVERSE and prefix not in self.pins)
+        # Not what is pinned now: peerway gives again what is taken away, and WireGuard knows no "if nobody has it".
+        learned = sorted(prefix for prefix in held if prefix in UNIVERSE and prefix not in {**self.pins, **fresh})
         lost = dice.sample(learned, min(len(learned), dice.randint(0, 3)))
         self.hand.take((prefix, held[prefix]) for prefix in [*old, *lost])
         self.hand.give((prefix, PEERS[name]) for prefix, name in fresh.items())
