@@ -156,6 +156,16 @@ def test_an_interrupted_dump_is_made_again() -> None:
     assert ask.asked == 3
 
 
+@pytest.mark.parametrize("what", ["links", "addresses", "nexthops"])
+def test_an_interrupted_dump_of_small_things_is_made_again(what: str) -> None:
+    """Links, addresses and nexthop objects are read again too."""
+    edge = table()
+    edge._ask.close()
+    edge._ask = ask = Answers((nl.NLM_F_DUMP_INTR, False), (0, False))
+    getattr(edge, what)()
+    assert ask.asked == 2
+
+
 def test_a_dump_that_is_always_interrupted_is_taken_in_the_end() -> None:
     """Changes without end do not keep us from an answer: after a few tries the last one counts."""
     edge = table()
