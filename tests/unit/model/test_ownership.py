@@ -188,6 +188,7 @@ BOTH = Selection(via(A, B), ((A, 1), (B, 1)), (C,))
         (Claims(selection=BOTH), Pinned.WINS, {B: Reason.MULTIPATH, C: Reason.METRIC}),
         (Claims(pinned=D, selection=BOTH), Pinned.WINS, {A: Reason.PINNED, B: Reason.PINNED, C: Reason.METRIC}),
         (Claims(pinned=D, selection=BOTH), Pinned.YIELDS, {D: Reason.YIELDED, B: Reason.MULTIPATH, C: Reason.METRIC}),
+        (Claims(pinned=C, selection=BOTH), Pinned.YIELDS, {C: Reason.YIELDED, B: Reason.MULTIPATH}),
         (
             Claims(is_gateway=True, derived=D, selection=BOTH),
             Pinned.YIELDS,
