@@ -10,7 +10,7 @@ import pytest
 from peerway.model import prefix as px
 from peerway.model.device import Peer
 from peerway.model.events import AllowedIPAdded, ClaimRefused, PeerAdded, RouteAdded
-from peerway.model.link import Link
+from peerway.model.link import Address, Link
 from peerway.model.policy import Accept, OnStop, PeerPolicy, Pinned, Policy, RouteSync
 from peerway.model.route import NextHop, NexthopObject, Path, RouteChangeKind
 from tests.harness.memory import Killed
@@ -643,3 +643,19 @@ async def test_settled_waits_for_what_a_plan_left_to_the_next() -> None:
     assert rounds == 2
     assert not site.interface.dirty
     assert not site.device.map.keys() & {NET, other}
+
+
+async def test_addresses_of_others_stay(site: Site) -> None:
+    """Our derived address goes with its prefix; an address that somebody else set stays, whoever made it."""
+    await site.settle()
+    (ours,) = [address for address in site.table.all_addresses if address.ifindex == WG]
+    others = {Address(WG, px.parse(f"10.250.0.{number}"), 24, protocol=number) for number in (0, 1, 4)}
+    for address in sorted(others):
+        site.table.add_address(address)
+    site.policy = replace(site.policy, prefixes=(px.parse("fd00::/64"),))
+    site.watcher.set_policies(lambda _: site.policy, 1.0)
+    await site.settle()
+    now = {address for address in site.table.all_addresses if address.ifindex == WG}
+    assert ours not in now
+    assert others < now
+    assert len(now) == len(others) + 1
