@@ -16,7 +16,7 @@ TIERS := $(PY) tools/tiers.py
 
 # program (or file) that tells whether a package is there : package
 BASE := ip:iproute2 wg:wireguard-tools wireguard-go:wireguard-go ping:iputils-ping bird:bird2
-ROUTING := babeld:babeld /usr/lib/frr/zebra:frr tcpdump:tcpdump ps:procps
+ROUTING := curl:curl babeld:babeld /usr/lib/frr/zebra:frr tcpdump:tcpdump ps:procps
 GUESTS := qemu-system-x86_64:qemu-system-x86 /bin/busybox:busybox-static modprobe:kmod \
 	/usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
 ifeq ($(wildcard /usr/lib/qemu/virtiofsd),) # Debian 12 has it in qemu-system-common, Debian 13 apart
