@@ -1,0 +1,235 @@
+"""Aggregation: the same answer for every address, by the fewest entries that can give it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peerway.model import aggregate
+from peerway.model import columns as cl
+from peerway.model import prefix as px
+from peerway.model.aggregation import aggregated
+from peerway.model.columns import Codes, Column
+from peerway.model.prefix import AF_INET, AF_INET6, Prefix
+
+Table = dict[Prefix, int]
+Answers = tuple[int, ...]
+
+PLACES = {  # where a small universe lies: at the end of the addresses, in the middle, across the words of IPv6
+    "10.0.0.0/8": 8,
+    "192.0.2.248/29": 3,
+    "2001:db8::/61": 6,
+    "2001:db8::8/125": 3,
+    "::/0": 6,
+    "0.0.0.0/0": 6,
+}
+
+
+def within(place: str, value: int, length: int) -> Prefix:
+    """The prefix of `length` more bits in a place."""
+    outer = px.parse(place)
+    total = px.length(outer) + length
+    number = px.number(outer) | value << px.bits(outer) - total
+    return px.make(px.family(outer), number.to_bytes(px.bits(outer) // 8, "big"), total)
+
+
+@st.composite
+def places(draw: st.DrawFn, bits: int = 0) -> tuple[str, int]:
+    """A place and how many bits of it are looked at."""
+    place = draw(st.sampled_from(sorted(PLACES)))
+    return place, min(bits or 8, px.bits(px.parse(place)) - px.length(px.parse(place)))
+
+
+def tables(place: str, bits: int, owners: int = 4, most: int = 40) -> st.SearchStrategy[Table]:
+    """Tables of a small universe; some owners are likelier than others, so that there is something to gain."""
+    prefix = st.integers(0, bits).flatmap(lambda length: st.tuples(st.integers(0, (1 << length) - 1), st.just(length)))
+    owner = st.integers(1, owners) | st.just(1)
+    return st.dictionaries(prefix.map(lambda it: within(place, *it)), owner, max_size=most)
+
+
+def columns(table: Mapping[Prefix, int], family: int) -> tuple[Column, Codes]:
+    """A table in columns."""
+    ordered = sorted(table)
+    return cl.make(family, ordered), np.array([table[prefix] for prefix in ordered], np.int32)
+
+
+def shortest(place: str, ours: Mapping[Prefix, int], fixed: Mapping[Prefix, int]) -> Table:
+    """The aggregated table."""
+    family = px.family(px.parse(place))
+    entries, owners = aggregated(*columns(ours, family), *columns(fixed, family))
+    assert cl.unique(entries) is entries, "sorted, without doubles"
+    return dict(zip(cl.prefixes(entries), owners.tolist(), strict=True))
+
+
+def answer(tables: Iterable[Mapping[Prefix, int]], address: Prefix) -> int:
+    """The owner of an address by its longest prefix in any of the tables, the last of which goes first; 0 for none."""
+    for length in range(px.length(address), -1, -1):
+        for table in tables:
+            if found := table.get(px.supernet(address, length)):
+                return found
+    return 0
+
+
+def answers(place: str, bits: int, *tables: Mapping[Prefix, int]) -> Answers:
+    """The owner of each address of a place, of those that differ in its first bits."""
+    return tuple(answer(tables, within(place, value, bits)) for value in range(1 << bits))
+
+
+@st.composite
+def situations(draw: st.DrawFn, bits: int = 0, owners: int = 4) -> tuple[str, int, Table, Table]:
+    """A place, its bits, a table and fixed entries."""
+    place, bits = draw(places(bits))
+    return place, bits, draw(tables(place, bits, owners)), draw(tables(place, bits, owners, 4))
+
+
+@given(situations())
+def test_every_address_has_the_owner_that_it_had(situation: tuple[str, int, Table, Table]) -> None:
+    """Beside the fixed entries the aggregated ones give each address what the table as it is would give it."""
+    place, bits, ours, fixed = situation
+    short = shortest(place, ours, fixed)
+    assert not short.keys() & fixed.keys()
+    assert answers(place, bits, fixed, short) == answers(place, bits, fixed, ours)
+
+
+def fewest(bits: int, owners: int, fixed: Mapping[tuple[int, int], int]) -> dict[Answers, int]:
+    """
+    For each answer that entries can give, how few it takes: all tables there are, half by half. No thought of sets.
+    """
+
+    @cache
+    def all_tables(value: int, length: int, above: int) -> dict[Answers, int]:
+        own = fixed.get((value, length))
+        found: dict[Answers, int] = {}
+        for entry in [own] if own else range(owners + 1):
+            cost, below = int(not own and entry > 0), entry or above
+            if length == bits:
+                candidates: list[tuple[Answers, int]] = [((below,), cost)]
+            else:
+                halves = [all_tables(2 * value + half, length + 1, below) for half in (0, 1)]
+                candidates = [
+                    (left + right, cost + one + other)
+                    for left, one in halves[0].items()
+                    for right, other in halves[1].items()
+                ]
+            for answer, total in candidates:
+                found[answer] = min(total, found.get(answer, total))
+        return found
+
+    return all_tables(0, 0, 0)
+
+
+@given(situations(bits=3, owners=2))
+def test_no_smaller_set_exists(situation: tuple[str, int, Table, Table]) -> None:
+    """In a universe of eight addresses no other set of entries with the same answers is smaller: all are tried."""
+    place, bits, ours, fixed = situation
+    base = px.length(px.parse(place))
+
+    def inner(prefix: Prefix) -> tuple[int, int]:
+        length = px.length(prefix) - base
+        return px.number(prefix) >> px.bits(prefix) - px.length(prefix) & (1 << length) - 1, length
+
+    least = fewest(bits, 2, {inner(prefix): owner for prefix, owner in fixed.items()})
+    assert len(shortest(place, ours, fixed)) == least[answers(place, bits, fixed, ours)]
+
+
+@pytest.mark.parametrize("place", ["198.51.100.4/30", "2001:db8::/61"])
+def test_all_tables_of_four_addresses(place: str) -> None:
+    """Each of the 2187 tables of two owners over four addresses becomes as small as the smallest with its answers."""
+    nodes = [within(place, value, length) for length in range(3) for value in range(1 << length)]
+    smallest: dict[Answers, int] = {}
+    all_tables = []
+    for owners in itertools.product(range(3), repeat=len(nodes)):
+        table = {node: owner for node, owner in zip(nodes, owners, strict=True) if owner}
+        given_answers = answers(place, 2, table)
+        smallest[given_answers] = min(len(table), smallest.get(given_answers, len(table)))
+        all_tables.append((table, given_answers))
+    for table, given_answers in all_tables:
+        short = shortest(place, table, {})
+        assert (answers(place, 2, short), len(short)) == (given_answers, smallest[given_answers])
+
+
+def test_a_hole_stays() -> None:
+    """Two of four parts are one entry together; nothing goes over the part that nobody has."""
+    parts = {px.parse(f"10.0.{part}.0/24"): 1 for part in (0, 1, 2)}
+    assert shortest("10.0.0.0/8", parts, {}) == {px.parse("10.0.0.0/23"): 1, px.parse("10.0.2.0/24"): 1}
+
+
+def test_a_fixed_entry_shields() -> None:
+    """What comes from above does not reach below somebody else's entry, so an entry may cover it."""
+    parts = {px.parse(f"10.0.{part}.0/24"): 1 for part in (0, 1, 2)}
+    assert shortest("10.0.0.0/8", parts, {px.parse("10.0.3.0/24"): 2}) == {px.parse("10.0.0.0/22"): 1}
+
+
+@pytest.mark.parametrize("family", [AF_INET, AF_INET6])
+def test_nothing_gives_nothing(family: int) -> None:
+    """An empty table needs no entries."""
+    empty = cl.none(family), np.empty(0, np.int32)
+    assert [len(part) for part in aggregated(*empty, *empty)] == [0, 0]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[str, int, list[tuple[Table, Table]]]:
+    """A place, its bits, and what becomes of prefixes and fixed entries, from the first table on."""
+    place, bits, ours, fixed = draw(situations(draw(st.integers(2, 8))))
+    step = st.tuples(changes(place, bits, 12), changes(place, bits, 3))
+    return place, bits, [(ours, fixed), *draw(st.lists(step, max_size=8))]
+
+
+def changes(place: str, bits: int, most: int) -> st.SearchStrategy[Table]:
+    """Changes of a table; owner 0 takes a prefix away."""
+    prefix = st.integers(0, bits).flatmap(lambda length: st.tuples(st.integers(0, (1 << length) - 1), st.just(length)))
+    return st.dictionaries(prefix.map(lambda it: within(place, *it)), st.integers(0, 4), max_size=most)
+
+
+def become(table: Table, change: Mapping[Prefix, int]) -> None:
+    """Do the changes to a table."""
+    for prefix, owner in change.items():
+        table.pop(prefix, None)
+        if owner:
+            table[prefix] = owner
+
+
+def entries(part: tuple[Column, Codes]) -> Table:
+    """Columns as a table."""
+    return dict(zip(cl.prefixes(part[0]), part[1].tolist(), strict=True))
+
+
+@pytest.mark.parametrize(("most", "many"), [(1, 0), (4, 0), (24, 0), (4, 10**9)])
+@given(history=histories())
+def test_kept_up_is_made_anew(most: int, many: int, history: tuple[str, int, list[tuple[Table, Table]]]) -> None:
+    """After each of many changes the entries are those that the whole table gives, whatever size cells have."""
+    place, bits, ((ours, fixed), *steps) = history
+    family = px.family(px.parse(place))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aggregate, "MOST", most)
+        patch.setattr(aggregate, "MANY", many)
+        kept = aggregate.Aggregate(family)
+        short = entries(kept.load(*columns(ours, family), *columns(fixed, family)))
+        for change, fixed_change in steps:
+            become(ours, change)
+            become(fixed, fixed_change)
+            difference = kept.update(change, fixed_change)
+            assert all(short.get(prefix, 0) != owner for prefix, owner in difference.items()), "no change for nothing"
+            become(short, difference)
+            assert short == shortest(place, ours, fixed)
+            table = kept.table()
+            assert (entries(table[:2]), entries(table[2:])) == (ours, fixed)
+        assert answers(place, bits, fixed, short) == answers(place, bits, fixed, ours)
+
+
+def test_what_is_not_there_is_taken_away_beside_a_node() -> None:
+    """Nothing happens to a prefix that is not there, and the change that comes with it is made."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aggregate, "MOST", 1)
+        patch.setattr(aggregate, "MANY", 0)
+        kept = aggregate.Aggregate(AF_INET)
+        node, half, absent = map(px.parse, ("10.1.0.0/16", "10.1.0.0/17", "10.0.0.0/16"))
+        kept.load(*columns({node: 1, half: 2}, AF_INET), *columns({}, AF_INET))
+        assert kept.update({absent: 0, node: 3}) == {node: 3}
+        assert entries(kept.table()[:2]) == {node: 3, half: 2}
