@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from peerway.model import prefix as px
 from peerway.model.prefix import Prefix
-from peerway.model.rib import Table
 from peerway.model.route import NextHop, Path, RouteChange, RouteChangeKind
 from tests.harness.site import WG, gateway, key
 
 Operation = tuple[str, Prefix, Path | int]
+Entries = dict[Prefix, Path | tuple[Path, ...]]
 ADDED, APPENDED, PREPENDED = RouteChangeKind.ADDED, RouteChangeKind.APPENDED, RouteChangeKind.PREPENDED
 REPLACED, DELETED = RouteChangeKind.REPLACED, RouteChangeKind.DELETED
 V4 = [px.parse("10.0.0.0/8"), px.parse("10.9.0.0/16")]
@@ -45,9 +45,9 @@ class Kernel:
             return path
         return replace(path, nexthops=(path.nexthops[number % len(path.nexthops)],))
 
-    def dump(self, keep: Callable[[Path], bool] = lambda _: True) -> Table:
+    def dump(self, keep: Callable[[Path], bool] = lambda _: True) -> Entries:
         """As the kernel dumps: table by table, lower metrics first."""
-        table: Table = {}
+        table: Entries = {}
         for prefix, paths in self.routes.items():
             ordered = sorted(filter(keep, paths), key=lambda path: (path.table % 256, -path.tos, path.metric))
             if ordered:

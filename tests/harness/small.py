@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from peerway.model.device import Backend, Device, Peer
 from peerway.model.interface import Interface
+from peerway.model.keys import PublicKey
 from peerway.model.link import Link
 from peerway.model.policy import Policy
+from peerway.model.prefix import Prefix
 from peerway.model.world import World
+from tests.harness.columns import one
 from tests.harness.site import OTHER, WG, key
 
 A, B = key(1), key(2)
@@ -25,3 +28,18 @@ def small_world(*names: str, policy: Policy | None = None) -> World:
         made.links[ifindex] = link
         made.interfaces[ifindex] = interface
     return made
+
+
+def own(interface: Interface, prefix: Prefix, peer: PublicKey) -> None:
+    """The prefix is ours at this peer, as a plan would have it."""
+    disown(interface, prefix)
+    interface.own(one(prefix), peer)
+    interface.ledger.ours[prefix] = peer
+
+
+def disown(interface: Interface, prefix: Prefix) -> None:
+    """The prefix is no longer ours, as a plan would have it."""
+    peer = interface.ledger.ours.drop(prefix)
+    if peer is not None:
+        interface.disown(one(prefix), peer)
+        interface.let_in({peer})

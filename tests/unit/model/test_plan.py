@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
 from peerway.features.council import Council
 from peerway.model import prefix as px
-from peerway.model.device import AllowedIPs, Backend, Device, Peer
+from peerway.model.columns import Column
+from peerway.model.device import Backend, Device, Peer
 from peerway.model.interface import Interface
-from peerway.model.ledger import Entry, Ledger, Memory, Op, records_of
+from peerway.model.keys import PublicKey
+from peerway.model.ledger import Ledger, Memory, Op
 from peerway.model.link import Link
 from peerway.model.ownership import Origin, Verdict
 from peerway.model.plan import Plan, plan, settle
 from peerway.model.policy import Pinned, Policy
 from peerway.model.prefix import Prefix
+from peerway.model.prefixset import PrefixSet
 from peerway.model.selection import Reason
+from peerway.model.situations import alike
+from peerway.model.table import Table
 from peerway.model.world import World
+from tests.harness.columns import Entry, dumped, entries, however_few, pairs, recorded, single
 from tests.harness.site import WG, gateway, key, via
 
 PEERS = [key(number) for number in range(1, 4)]
@@ -29,21 +37,32 @@ NETS = [px.parse(text) for text in ("10.0.0.0/8", "10.9.0.0/16", "10.0.0.1/32", 
 NET = NETS[0]
 PREFIXES = [*NETS, *(gateway(peer) for peer in PEERS)]
 PATHS = [via(*peers) for count in (1, 2) for peers in combinations(PEERS, count)]
+Held = dict[Prefix, PublicKey]
+
+
+@pytest.fixture(params=["single", "columns"], scope="module", autouse=True)
+def shape(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Few prefixes are decided one by one; all that is said here holds for columns too."""
+    if request.param == "single":
+        yield "single"
+    else:
+        with however_few():
+            yield "columns"
 
 
 class Case:
     """A world with one interface, some of whose prefixes are ours, and what a plan makes of it."""
 
-    def __init__(self, policy: Policy, held: AllowedIPs, ours: set[Prefix], waiting: AllowedIPs) -> None:
+    def __init__(self, policy: Policy, held: Held, ours: set[Prefix], waiting: Held) -> None:
         self.world = World()
         device = Device("wg0", WG, Backend.KERNEL, key(100), peers={peer: Peer(peer) for peer in PEERS})
         link = Link(WG, "wg0", "wireguard", up=True)
         self.interface = Interface(link, device, policy, self.world.nexthops)
         self.world.interfaces[WG] = self.interface
-        self.interface.held = dict(held)
+        self.interface.held = Table(held)
         ledger = self.interface.ledger
-        ledger.ours = {prefix: peer for prefix, peer in held.items() if prefix in ours}
-        ledger.displaced = {p: peer for p, peer in waiting.items() if ledger.ours.get(p, peer) != peer}
+        ledger.ours = Table({prefix: peer for prefix, peer in held.items() if prefix in ours})
+        ledger.displaced = Table({p: peer for p, peer in waiting.items() if ledger.ours.get(p, peer) != peer})
         self.interface.recount()
         self.interface.refresh_gateways()
         self.council = Council(self.world)
@@ -61,43 +80,50 @@ class Case:
             lambda prefix: self.council.verdict(self.interface, prefix),
             lambda prefix: self.council.routes(self.interface, prefix),
             lambda prefix: self.world.own_routes(self.interface, prefix),
+            self.alike,
         )
 
-    def apply(self, held: AllowedIPs, todo: Plan) -> None:
+    def alike(self, column: Column) -> Iterator[Column]:
+        """The parts of a column that are decided as one, as the engine cuts them."""
+        return alike(
+            self.interface, self.world.rib, column, lambda prefix: self.council.claimants(self.interface, prefix)
+        )
+
+    def apply(self, held: Held, todo: Plan) -> None:
         """The device and the kernel as the plan wants them."""
-        self.interface.held = dict(held)
+        self.interface.held = Table(held)
         self.interface.recount()
         self.apply_routes(todo)
 
     def apply_routes(self, todo: Plan) -> None:
         table = {prefix: list(self.world.rib.paths(prefix)) for prefix in PREFIXES}
-        for prefix, path in todo.add_routes:
+        for prefix, path in pairs(todo.add_routes):
             assert path not in table[prefix]
             table[prefix].append(path)
-        for prefix, path in todo.delete_routes:
+        for prefix, path in pairs(todo.delete_routes):
             table[prefix].remove(path)
-        self.world.rib.load({prefix: tuple(paths) for prefix, paths in table.items() if paths})
+        self.world.rib.load(dumped({prefix: tuple(paths) for prefix, paths in table.items()}))
 
 
 @dataclass(frozen=True)
 class Moment:
     """One instant while a plan is carried out: what the device has, and what of it is ours in truth."""
 
-    held: AllowedIPs
-    mine: AllowedIPs
+    held: Held
+    mine: Held
 
 
-def moments(case: Case, todo: Plan, held: AllowedIPs, mine: AllowedIPs) -> list[Moment]:
+def moments(case: Case, todo: Plan, held: Held, mine: Held) -> list[Moment]:
     """All instants, from before the first operation to after the last."""
-    held, mine = dict(held), dict(mine)
+    held, mine, meant = dict(held), dict(mine), dict(pairs(todo.ours))
     found = [Moment(dict(held), dict(mine))]
-    for prefix, peer in todo.give:
+    for prefix, peer in pairs(todo.give):
         held[prefix] = peer
         mine.pop(prefix, None)
-        if todo.ours.get(prefix) == peer:
+        if meant.get(prefix) == peer:
             mine[prefix] = peer
         found.append(Moment(dict(held), dict(mine)))
-    for prefix, peer in todo.take:
+    for prefix, peer in pairs(todo.take):
         assert held[prefix] == mine[prefix] == peer
         del held[prefix], mine[prefix]
         found.append(Moment(dict(held), dict(mine)))
@@ -117,7 +143,7 @@ def cases(draw: st.DrawFn) -> Case:
     case = Case(policy, held, ours | {gateway(peer) for peer in PEERS if held.get(gateway(peer)) == peer}, waiting)
     own = via(A, protocol=87, metric=4096)
     routes = draw(st.dictionaries(st.sampled_from(NETS), st.sampled_from([*PATHS, own])))
-    case.world.rib.load(dict(routes))
+    case.world.rib.load(dumped(routes))
     return case
 
 
@@ -127,9 +153,9 @@ def written(ledger: Ledger) -> Memory:
     return memory
 
 
-def replayed(memory: Memory, entries: list[Entry], times: int) -> Memory:
+def replayed(memory: Memory, listed: list[Entry], times: int) -> Memory:
     """The memory after the first so many entries; a block is written at once, but is cut here anywhere."""
-    memory.replay(record for entry in entries[:times] for record in records_of([entry]))
+    memory.replay(recorded(listed[:times]))
     return memory
 
 
@@ -155,13 +181,13 @@ def test_others_keep_what_is_theirs(case: Case) -> None:
     """A plan removes nothing that is not ours, and moves a pin only with `yields`, with a record that it waits."""
     held, mine = dict(case.interface.held), dict(case.interface.ledger.ours)
     todo = case.plan()
-    assert all(mine.get(prefix) == peer for prefix, peer in todo.take)
-    for prefix, peer in todo.give:
+    assert all(mine.get(prefix) == peer for prefix, peer in pairs(todo.take))
+    for prefix, peer in pairs(todo.give):
         if prefix in held and prefix not in mine and peer != held[prefix]:
             assert case.interface.policy.pinned is Pinned.YIELDS
             assert case.interface.ledger.displaced[prefix] == held[prefix]
-            assert (Op.DISPLACING, prefix, held[prefix]) in todo.ahead
-    for prefix, path in todo.delete_routes:
+            assert (Op.DISPLACING, prefix, held[prefix]) in entries(todo.first_records)
+    for prefix, path in pairs(todo.delete_routes):
         assert path.protocol == 87
         assert path in case.world.rib.paths(prefix)
 
@@ -174,11 +200,12 @@ def test_a_death_at_any_instant_leaves_ours_known_as_ours(case: Case, data: st.D
     todo = case.plan()
     instants = moments(case, todo, held, mine)
     done = data.draw(st.integers(0, len(instants) - 1))
-    ahead = len(todo.ahead) if done else data.draw(st.integers(0, len(todo.ahead)))
-    behind = data.draw(st.integers(0, len(todo.behind))) if done == len(instants) - 1 else 0
-    replayed(replayed(memory, todo.ahead, ahead), todo.behind, behind)
+    first, last = entries(todo.first_records), entries(todo.last_records)
+    ahead = len(first) if done else data.draw(st.integers(0, len(first)))
+    behind = data.draw(st.integers(0, len(last))) if done == len(instants) - 1 else 0
+    replayed(replayed(memory, first, ahead), last, behind)
     fresh, now = Ledger(), instants[done]
-    fresh.settle(memory, now.held, PEERS)
+    fresh.settle(memory, Table(now.held), PEERS)
     assert fresh.ours == now.mine
     for prefix, peer in waiting.items():  # who waited still does, or has it back
         assert fresh.displaced.get(prefix) == peer or now.held.get(prefix) == peer
@@ -192,9 +219,8 @@ def test_a_failure_at_any_instant_is_settled_by_the_device(case: Case, data: st.
     todo = case.plan()
     instants = moments(case, todo, held, mine)
     now = instants[data.draw(st.integers(0, len(instants) - 1))]
-    case.interface.held = dict(now.held)
-    for prefix in todo.before:
-        settle(case.interface, todo, prefix)
+    case.interface.held = Table(now.held)
+    settle(case.interface, todo, todo.before.columns())
     ledger = case.interface.ledger
     assert ledger.ours == now.mine
     for prefix in {*held, *waiting}:
@@ -213,7 +239,7 @@ def test_the_limit_holds_within_one_plan(case: Case) -> None:
     limit, before = case.interface.policy.max_prefixes, dict(case.interface.ledger.ours)
     todo = case.plan()
     while case.interface.dirty:
-        case.apply(moments(case, todo, case.interface.held, before)[-1].held, todo)
+        case.apply(moments(case, todo, dict(case.interface.held), before)[-1].held, todo)
         before, todo = dict(case.interface.ledger.ours), case.plan()
     ledger = case.interface.ledger
     learned = {prefix: peer for prefix, peer in ledger.ours.items() if prefix in NETS}
@@ -227,31 +253,32 @@ def test_the_limit_holds_within_one_plan(case: Case) -> None:
 
 def decided(case: Case, prefix: Prefix, verdict: Verdict) -> Plan:
     """A plan for one prefix, of which this is the verdict."""
-    case.interface.dirty = {prefix}
-    return plan(case.interface, lambda _: verdict, lambda _: (), lambda _: ())
+    case.interface.dirty = PrefixSet({prefix})
+    return plan(case.interface, lambda _: verdict, lambda _: (), lambda _: (), case.alike)
 
 
 def test_a_move_is_one_gift() -> None:
     """A learned prefix that moves is given to the new peer, dropped behind at the former, and never taken."""
     case = Case(Policy(), {NET: A}, {NET}, {})
     todo = decided(case, NET, Verdict(B, Origin.LEARNED))
-    assert (todo.ahead, todo.give, todo.take) == ([(Op.OURS, NET, B)], [(NET, B)], [])
-    assert todo.behind == [(Op.DROPPED, NET, A)]
-    assert (todo.delta.add, todo.delta.remove) == (((NET, B),), ())
+    assert entries(todo.first_records) == [(Op.OURS, NET, B)]
+    assert (pairs(todo.give), pairs(todo.take)) == ([(NET, B)], [])
+    assert entries(todo.last_records) == [(Op.DROPPED, NET, A)]
+    assert (pairs(todo.delta.add), todo.delta.remove) == ([(NET, B)], ())
 
 
 def test_a_pin_that_yields_is_on_record_before_and_after() -> None:
     """First `displacing` and `ours`, then the move, then `displaced`."""
     case = Case(Policy(pinned=Pinned.YIELDS), {NET: A}, set(), {})
     todo = decided(case, NET, Verdict(B, Origin.LEARNED, displaced=A))
-    assert todo.ahead == [(Op.DISPLACING, NET, A), (Op.OURS, NET, B)]
-    assert todo.behind == [(Op.DISPLACED, NET, A)]
+    assert entries(todo.first_records) == [(Op.DISPLACING, NET, A), (Op.OURS, NET, B)]
+    assert entries(todo.last_records) == [(Op.DISPLACED, NET, A)]
     assert not decided(case_after(case), NET, Verdict(B, Origin.LEARNED, displaced=A))
 
 
 def case_after(case: Case) -> Case:
     """The device as the plan wanted it."""
-    case.interface.held = {NET: B}
+    case.interface.held = Table({NET: B})
     return case
 
 
@@ -259,20 +286,24 @@ def test_a_pin_comes_back_with_one_gift() -> None:
     """When the route goes, the waiting peer is given the prefix: before, it is in between; behind, all is dropped."""
     case = Case(Policy(pinned=Pinned.YIELDS), {NET: B}, {NET}, {NET: A})
     todo = decided(case, NET, Verdict(A, Origin.PINNED))
-    assert (todo.ahead, todo.give, todo.take) == ([(Op.DISPLACING, NET, A)], [(NET, A)], [])
-    assert todo.behind == [(Op.DROPPED, NET, B), (Op.RETURNED, NET, A)]
+    assert entries(todo.first_records) == [(Op.DISPLACING, NET, A)]
+    assert (pairs(todo.give), pairs(todo.take)) == ([(NET, A)], [])
+    assert entries(todo.last_records) == [(Op.DROPPED, NET, B), (Op.RETURNED, NET, A)]
     assert not case.interface.ledger.ours
     assert not case.interface.ledger.displaced
 
 
 def test_what_others_did_is_written_with_the_next_plan() -> None:
-    """Entries that an observation left are written ahead, once."""
+    """Entries that an observation left are written ahead, once, and before what is planned."""
     case = Case(Policy(), {}, set(), {})
-    case.interface.unwritten = [(Op.DROPPED, NET, A)]
-    todo = plan(case.interface, lambda _: Verdict(), lambda _: (), lambda _: ())
-    assert todo.ahead == [(Op.DROPPED, NET, A)]
+    case.interface.unwritten = recorded([(Op.DROPPED, NET, A)])
+    todo = plan(case.interface, lambda _: Verdict(), lambda _: (), lambda _: (), case.alike)
+    assert entries(todo.first_records) == [(Op.DROPPED, NET, A)]
     assert todo
-    assert not plan(case.interface, lambda _: Verdict(), lambda _: (), lambda _: ())
+    assert not plan(case.interface, lambda _: Verdict(), lambda _: (), lambda _: (), case.alike)
+    case.interface.unwritten = recorded([(Op.DROPPED, NET, A)])
+    todo = decided(case, NET, Verdict(A, Origin.LEARNED))
+    assert entries(todo.first_records) == [(Op.DROPPED, NET, A), (Op.OURS, NET, A)]
 
 
 def test_only_remarkable_verdicts_are_kept() -> None:
@@ -288,11 +319,11 @@ def test_routes_are_added_and_deleted_only_where_they_differ() -> None:
     """Routes that stand as wanted are left alone; the others are added and deleted."""
     case = Case(Policy(), {}, set(), {})
     stays, comes, goes = via(A), via(B), via(C)
-    case.interface.dirty = {NET}
-    todo = plan(case.interface, lambda _: Verdict(), lambda _: (stays, comes), lambda _: (goes, stays))
-    assert (todo.add_routes, todo.delete_routes) == ([(NET, comes)], [(NET, goes)])
-    case.interface.dirty = {NET}
-    assert not plan(case.interface, lambda _: Verdict(), lambda _: (stays,), lambda _: (stays,))
+    case.interface.dirty = PrefixSet({NET})
+    todo = plan(case.interface, lambda _: Verdict(), lambda _: (stays, comes), lambda _: (goes, stays), case.alike)
+    assert (pairs(todo.add_routes), pairs(todo.delete_routes)) == ([(NET, comes)], [(NET, goes)])
+    case.interface.dirty = PrefixSet({NET})
+    assert not plan(case.interface, lambda _: Verdict(), lambda _: (stays,), lambda _: (stays,), case.alike)
 
 
 def test_each_dirty_prefix_is_judged_and_no_other() -> None:
@@ -305,8 +336,8 @@ def test_each_dirty_prefix_is_judged_and_no_other() -> None:
             case.interface.dirty.add(NETS[3])
         return Verdict()
 
-    case.interface.dirty = {NETS[1], NETS[0]}
-    plan(case.interface, judge, lambda _: (), lambda _: ())
+    case.interface.dirty = PrefixSet({NETS[1], NETS[0]})
+    plan(case.interface, judge, lambda _: (), lambda _: (), single)
     assert asked == [NETS[0], NETS[1], NETS[3]]
     assert not case.interface.dirty
 
@@ -318,13 +349,13 @@ def test_what_was_decided_waits_for_the_next_plan() -> None:
     def judge(prefix: Prefix) -> Verdict:
         asked.append(prefix)
         if prefix == NET:
-            case.interface.dirty |= {NET, NETS[3]}
+            case.interface.dirty.update({NET, NETS[3]})
         return Verdict()
 
-    case.interface.dirty = {NETS[1], NET}
-    todo = plan(case.interface, judge, lambda _: (), lambda _: ())
+    case.interface.dirty = PrefixSet({NETS[1], NET})
+    todo = plan(case.interface, judge, lambda _: (), lambda _: (), single)
     assert asked == [NET, NETS[1], NETS[3]]
-    assert todo.take == [(NET, A)]
+    assert pairs(todo.take) == [(NET, A)]
     assert case.interface.dirty == {NET}
 
 
@@ -332,6 +363,6 @@ def test_a_gift_to_a_peer_by_key() -> None:
     """A derived address that nobody has is given to its peer, as ours, without counting as learned."""
     case = Case(Policy(), {}, set(), {})
     todo = decided(case, gateway(A), Verdict(A, Origin.DERIVED))
-    assert todo.give == [(gateway(A), A)]
+    assert pairs(todo.give) == [(gateway(A), A)]
     assert case.interface.ledger.ours == {gateway(A): A}
     assert not +case.interface.counts
