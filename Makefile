@@ -2,7 +2,7 @@
 # make test    everything that CI runs: check, lab, interop, kernel, bench (root)
 # make check   format, lint, types, unit tests: what everybody runs before a commit; seconds, no root
 # make unit | lab | interop | kernel      one tier alone
-# make bench   speed beside a floor of the same run (docs/PERFORMANCE.md); its short form is part of make test (root)
+# make bench   speed beside C floors of the same run (docs/PERFORMANCE.md); its short form is part of make test (root)
 # make setup   missing Debian packages, and .venv from requirements.lock; the others do what they need of it themselves
 # make docs    configuration reference and manual pages again
 # make lock    requirements.lock again, from pyproject.toml
@@ -16,7 +16,8 @@ TIERS := $(PY) tools/tiers.py
 
 # program (or file) that tells whether a package is there : package
 BASE := ip:iproute2 wg:wireguard-tools wireguard-go:wireguard-go ping:iputils-ping bird:bird2
-ROUTING := curl:curl babeld:babeld /usr/lib/frr/zebra:frr tcpdump:tcpdump ps:procps
+ROUTING := curl:curl babeld:babeld /usr/lib/frr/zebra:frr tcpdump:tcpdump ps:procps \
+	cc:gcc /usr/include/stdio.h:libc6-dev
 GUESTS := qemu-system-x86_64:qemu-system-x86 /bin/busybox:busybox-static modprobe:kmod \
 	/usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
 ifeq ($(wildcard /usr/lib/qemu/virtiofsd),) # Debian 12 has it in qemu-system-common, Debian 13 apart

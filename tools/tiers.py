@@ -119,7 +119,12 @@ TIERS: Final = {
             (sys.executable, "tools/vm.py", "ready"),
         ),
     ),
-    "bench": Tier("short benchmarks, for their correctness", [Step("bench", (*PYTEST, "tests/bench"))], root=True),
+    "bench": Tier(
+        "short benchmarks, for their correctness",
+        [Step("bench", (*PYTEST, "tests/bench"))],
+        root=True,
+        needs=(*LAB_NEEDS, "bird:bird2", "cc:gcc libc6-dev"),
+    ),
 }
 
 

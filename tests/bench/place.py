@@ -1,35 +1,39 @@
 """Where benches happen: a namespace with one wireguard-go, peers without endpoints, and routes to them.
 
-Prefix number i is the i-th /24 above 10.0.0.0. Everything here goes through sockets of its own, not through peerway's
-backends, so that a mistake there cannot hide itself; only messages are built by peerway's codec, before the clock runs.
+Everything here goes through the C programs and a socket of its own, not through peerway, so that a mistake there cannot
+hide itself.
 """
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import socket
-from collections.abc import Iterable
+import struct
+import tempfile
+from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from peerway.lab import wireguard
+import numpy as np
+
+from peerway.lab import netns, wireguard
 from peerway.lab.namespace import Namespace
 from peerway.lab.wireguard import SOCKETS
 from peerway.model import prefix as px
 from peerway.model.derive import derived_address
 from peerway.model.keys import PublicKey
-from peerway.model.prefix import AF_INET, Prefix
-from peerway.model.route import NextHop, Path
-from peerway.protocols import netlink as nl
-from peerway.protocols import rtroute
-from peerway.protocols.rtrequest import RouteTemplate
+from peerway.model.prefix import AF_INET, AF_INET6
+from tests.bench import floors, table
+from tests.bench.table import Flat
 
-RTNLGRP_IPV4_ROUTE: Final = 7
-SOL_NETLINK: Final = 270
-NETLINK_ADD_MEMBERSHIP: Final = 1
-REPLACE: Final = nl.NLM_F_CREATE | nl.NLM_F_REPLACE
 LINK_LOCAL: Final = px.parse("fe80::/64")
-BATCH: Final = 500
+RTPROT_STATIC: Final = 4
+RTM_NEWROUTE: Final = 24
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_VIA = 1, 4, 5, 18
+REPLACE: Final = 0x501  # NLM_F_REQUEST, NLM_F_REPLACE, NLM_F_CREATE
+NLMSGHDR: Final = struct.Struct("=IHHII")
+RTMSG: Final = struct.Struct("=8BI")
+MEMORY: Final = Path("/dev/shm")
 
 
 class WrongEndError(AssertionError):
@@ -44,10 +48,14 @@ class Place:
     """
 
     def __init__(self, peers: int) -> None:
-        self.keys = [PublicKey(bytes([number]) * 32) for number in range(1, peers + 1)]
+        self.keys = [PublicKey(hashlib.sha256(str(number).encode()).digest()) for number in range(peers)]
         self.gateways = [derived_address(LINK_LOCAL, key) for key in self.keys]
-        self.expected: dict[Prefix, PublicKey] = {}
+        self.expected = np.zeros(0, table.FLAT)
         self.namespace = Namespace("bench")
+        self._home = tempfile.TemporaryDirectory(prefix="peerway-bench-", dir=MEMORY if MEMORY.is_dir() else None)
+        self.home = Path(self._home.name)
+        self.peers_file = self.home / "peers"
+        self._files = 0
 
     def __enter__(self) -> Self:
         self.namespace.create()
@@ -55,6 +63,7 @@ class Place:
             self._furnish()
         except BaseException:
             self.namespace.delete()
+            self._home.cleanup()
             raise
         return self
 
@@ -62,62 +71,88 @@ class Place:
         self.namespace.delete()
         self.uapi.close()
         self._ask.close()
+        self._home.cleanup()
 
     def _furnish(self) -> None:
+        floors.build(self.home)
+        pairs = zip(self.keys, self.gateways, strict=True)
+        self.peers_file.write_bytes(b"".join(bytes(key) + px.packed(gateway) for key, gateway in pairs))
         self.device = wireguard.create(self.namespace, userspace=True)
         self.ifindex = int(self.namespace.ip("-o", "link", "show", self.device.name).split(":")[0])
-        self.uapi = self.connect()
-        self._ask = self.netlink()
-        paths = [Path(254, 12, 0, (NextHop(self.ifindex, gateway),)) for gateway in self.gateways]
-        self._templates = [RouteTemplate(AF_INET, path) for path in paths]
-
-    # sockets
-
-    def connect(self) -> socket.socket:
-        """A connection to wireguard-go."""
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(str(SOCKETS / f"{self.device.name}.sock"))
-        return connection
-
-    def netlink(self, *groups: int) -> socket.socket:
-        """A netlink socket in the namespace that hears these groups."""
+        self.socket = SOCKETS / f"{self.device.name}.sock"
         with self.namespace.enter():
-            opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
-        opened.bind((0, 0))
-        for group in groups:
-            opened.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
-        return opened
+            self._ask = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+        self.uapi = socket.socket(socket.AF_UNIX)
+        self.uapi.connect(str(self.socket))
+
+    def server(self) -> int:
+        """The process id of wireguard-go."""
+        wanted = str(self.device.name).encode()
+        for pid in netns.members(self.namespace.name):
+            if wanted in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                return pid
+        raise ProcessLookupError("wireguard-go is gone")
+
+    # programs
+
+    def program(self, name: str) -> str:
+        """The path of a C program."""
+        return str(self.home / name)
+
+    def file(self, flat: Flat) -> str:
+        """The path of a new flat file with these records."""
+        self._files += 1
+        return str(table.save(flat, self.home / f"flat{self._files}"))
+
+    def timed(self, name: str, *words: str) -> tuple[int, int]:
+        """Run a C program that prints when it began and ended, in ns."""
+        begin, end = self.namespace.run(self.program(name), *words).split()
+        return int(begin), int(end)
 
     # routes
 
-    def message(self, number: int, peer: int, flags: int = REPLACE) -> bytes:
-        """RTM_NEWROUTE for a prefix through a peer, to `send`; from now on the peer is expected to hold it."""
-        prefix = Prefix((0x0A000000 + (number << 8)) << 8 | 24)
-        self.expected[prefix] = self.keys[peer % len(self.keys)]
-        payload = self._templates[peer % len(self.keys)].payload(prefix)
-        flags |= nl.NLM_F_REQUEST
-        return nl.HEADER.pack(nl.HEADER.size + len(payload), rtroute.RTM_NEWROUTE, flags, 1, 0) + payload
+    def load(
+        self, flat: Flat, what: str = "add", *, protocol: int = RTPROT_STATIC, nexthop: int = 0
+    ) -> tuple[int, int]:
+        """
+        Add, replace or delete routes with the C loader, and expect them. Returns when it began and ended, in ns.
+        """
+        words = self.load_words(flat, what, protocol=protocol, nexthop=nexthop)
+        times = self.timed(*words)
+        Path(words[4]).unlink()
+        return times
+
+    def load_words(self, flat: Flat, what: str, *, protocol: int = RTPROT_STATIC, nexthop: int = 0) -> tuple[str, ...]:
+        """
+        The same as the words of a command.
+        """
+        return "load", what, str(self.ifindex), str(self.peers_file), self.file(flat), str(protocol), str(nexthop)
+
+    def message(self, record: Any) -> bytes:
+        """RTM_NEWROUTE with NLM_F_REPLACE for one record, to `send`."""
+        four = record["family"] == AF_INET
+        via = px.packed(self.gateways[record["peer"]])
+        parts = (
+            (RTA_DST, record["address"].tobytes()[: 4 if four else 16]),
+            (RTA_OIF, struct.pack("=I", self.ifindex)),
+            (RTA_VIA, struct.pack("=H", AF_INET6) + via) if four else (RTA_GATEWAY, via),
+        )
+        body = RTMSG.pack(record["family"], record["length"], 0, 0, 254, RTPROT_STATIC, 0, 1, 0)
+        body += b"".join(
+            struct.pack("=HH", 4 + len(data), kind) + data.ljust(-len(data) % 4 + len(data), b"\0")
+            for kind, data in parts
+        )
+        return NLMSGHDR.pack(NLMSGHDR.size + len(body), RTM_NEWROUTE, REPLACE, 0, 0) + body
 
     def send(self, message: bytes) -> None:
         """Hand a message to the kernel, which acts on it, and tells listeners, before this returns."""
         self._ask.send(message)
 
-    def load(self, count: int) -> None:
-        """Routes to the first `count` prefixes, spread over the peers. Raises OSError for one that is refused."""
-        for start in range(0, count, BATCH):
-            self.send(b"".join(self.message(number, number) for number in range(start, min(start + BATCH, count))))
-        self._raise_refused()
-
-    def _raise_refused(self) -> None:
-        """An error is answered even where no acknowledgement was asked for."""
-        self._ask.setblocking(False)
-        try:
-            answer = nl.acknowledgement(self._ask.recv(4096)[nl.HEADER.size :], 0)
-        except BlockingIOError:
-            return
-        finally:
-            self._ask.setblocking(True)
-        raise OSError(answer.errno, f"the kernel refused a route: {errno.errorcode.get(answer.errno, '')}")
+    def routes(self) -> Flat:
+        """The routes through the device, as the kernel tells them."""
+        path = self.home / "routes-now"
+        self.namespace.run(self.program("routes"), str(self.ifindex), str(self.peers_file), str(path))
+        return table.read(path)
 
     # AllowedIPs
 
@@ -129,40 +164,52 @@ class Place:
     def set(self, request: str) -> None:
         """One request to wireguard-go. Raises OSError if it is refused."""
         self.uapi.sendall(request.encode())
-        answer = self._answer()
-        if answer != b"errno=0\n\n":
-            raise OSError(f"wireguard-go refused: {answer.decode().strip()}")
-
-    def _answer(self) -> bytes:
         answer = b""
         while not answer.endswith(b"\n\n"):
-            part = self.uapi.recv(1 << 20)
+            part = self.uapi.recv(4096)
             if not part:
                 raise ConnectionError("wireguard-go closed the connection")
             answer += part
-        return answer
+        if answer != b"errno=0\n\n":
+            raise OSError(f"wireguard-go refused: {answer.decode().strip()}")
 
-    def held(self) -> dict[Prefix, PublicKey]:
-        """Who holds which IPv4 prefix."""
-        self.uapi.sendall(b"get=1\n\n")
-        return dict(_held(self._answer().decode().splitlines()))
+    def give(self, flat: Flat) -> tuple[int, int]:
+        """Set AllowedIPs with the C program. Returns when it began and ended, in ns."""
+        path = self.file(flat[np.argsort(flat["peer"], kind="stable")])
+        times = self.timed("set", str(self.socket), str(self.peers_file), path)
+        Path(path).unlink()
+        return times
+
+    def held(self) -> Flat:
+        """Who holds which prefix; peers' own link-local addresses are left out."""
+        path = self.home / "held-now"
+        self.namespace.run(self.program("held"), str(self.socket), str(self.peers_file), str(path))
+        found = table.read(path)
+        others: Flat = found[found["address"][:, 0] != 0xFE]
+        return others
+
+    def wrong(self) -> Flat:
+        """What is held and should not be, or should be and is not."""
+        return difference(self.held(), self.expected)
 
     def check(self, who: str) -> None:
         """Raises WrongEndError unless all is as expected."""
-        held = self.held()
-        if held == self.expected:
-            return
-        wrong = sorted(
-            prefix for prefix in held.keys() | self.expected.keys() if held.get(prefix) != self.expected.get(prefix)
-        )
-        raise WrongEndError(f"{who}: {len(wrong)} AllowedIPs are wrong in the end, the first is {px.text(wrong[0])}")
+        refuse(who, self.wrong(), "AllowedIPs")
 
 
-def _held(lines: Iterable[str]) -> Iterable[tuple[Prefix, PublicKey]]:
-    key = PublicKey(bytes(32))
-    for line in lines:
-        name, _, value = line.partition("=")
-        if name == "public_key":
-            key = PublicKey(bytes.fromhex(value))
-        elif name == "allowed_ip" and ":" not in value:
-            yield px.parse(value), key
+def difference(left: Flat, right: Flat) -> Flat:
+    """Records that only one of both has."""
+    both = table.in_order(np.concatenate([left, right]))
+    alone = np.ones(len(both), bool)
+    twice = both[1:] == both[:-1]
+    alone[1:] &= ~twice
+    alone[:-1] &= ~twice
+    found: Flat = both[alone]
+    return found
+
+
+def refuse(who: str, wrong: Flat, what: str) -> None:
+    """Raises WrongEndError if there are wrong records."""
+    if len(wrong):
+        count = len(np.unique(table.names(wrong)))
+        raise WrongEndError(f"{who}: {count} {what} are wrong in the end, the first is {table.text(wrong[0])}")

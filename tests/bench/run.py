@@ -1,149 +1,46 @@
-"""Measure peerway against a floor of the same run: python -m tests.bench.run [--short]  (root, wireguard-go).
+"""Measure peerway against C floors of the same run: python -m tests.bench.run  (root, wireguard-go, a C compiler).
 
-Two things are measured: one change from RTM_NEWROUTE to its AllowedIP, and the initial sync of a table. Rounds are
-interleaved, so that what else the machine does falls on all contestants. The status is 1 if an end state is wrong;
-speed is printed and never judged.
+Rounds are interleaved, so that what else the machine does falls on all contestants. The status is 1 if an end state is
+wrong; speed is printed and never judged.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
 from typing import Final
 
 from peerway.lab.signals import raising_at_the_end
-from tests.bench.figures import Rounds, lines
-from tests.bench.floor import Floor
+from tests.bench import contests_bird, contests_live, contests_reverse, contests_sync, figures, plot
+from tests.bench.contest import FULL, SHORT, Size
+from tests.bench.figures import Row
+from tests.bench.floors import NoCompilerError
 from tests.bench.place import Place, WrongEndError
-from tests.bench.stamps import Stamps, in_peerway
-from tests.harness.daemon import Daemon
 
-PAUSE: Final = 0.003  # seconds between changes, so that each is alone
-UNSEEN: Final = {"daemon": {"poll_interval": "1h"}}  # readings of the device would fall between changes at random
-MICRO: Final = ("us", 1000)
-MILLI: Final = ("ms", 1_000_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How much is measured."""
-
-    rounds: int = 5
-    changes: int = 100
-    table: int = 1000  # routes that stand while single ones change
-    initial: int = 10_000
-    peers: int = 8
-
-
-FULL: Final = Size()
-SHORT: Final = Size(rounds=1, changes=20, table=50, initial=300, peers=3)
-
-
-def one_change(place: Place, size: Size, stamps: Stamps) -> Rounds:
-    """
-    Nanoseconds from sending RTM_NEWROUTE, which moves a prefix to another peer, until its AllowedIP is set.
-    """
-    shift = 0
-
-    def changes(applied: Callable[[int], int]) -> list[int]:
-        nonlocal shift
-        shift += 1
-        took = []
-        for number in range(size.changes):
-            message = place.message(number, number + shift)
-            address = 0x0A000000 + (number << 8)
-            time.sleep(PAUSE)
-            begin = time.monotonic_ns()
-            place.send(message)
-            took.append(applied(address) - begin)
-        return took
-
-    def told(address: int) -> int:
-        while (stamp := stamps.receive()).address != address:
-            pass
-        return stamp.time
-
-    def inline() -> list[int]:
-        def applied(_: int) -> int:
-            floor.change()
-            return time.monotonic_ns()
-
-        with opened(place) as floor:
-            return changes(applied)
-
-    def own_process() -> list[int]:
-        with opened(place) as floor, floor.in_own_process(stamps):
-            return changes(told)
-
-    def peerway() -> list[int]:
-        place.clear()  # what a floor has set is somebody else's work to peerway
-        with in_peerway(stamps), Daemon(place.namespace, UNSEEN):
-            stamps.clear()
-            return changes(told)
-
-    place.clear()
-    place.load(size.table)
-    with opened(place) as floor:
-        floor.sync()
-    contestants = {"floor": inline, "floor, in a process of its own": own_process, "peerway": peerway}
-    return interleaved(contestants, size.rounds, place.check)
-
-
-def initial_sync(place: Place, size: Size, stamps: Stamps) -> Rounds:
-    """
-    Nanoseconds from a table of routes to the AllowedIPs that it names, on a device whose peers have none.
-    """
-    started: list[int] = []
-
-    def inline() -> list[int]:
-        place.clear()
-        with opened(place) as floor:
-            begin = time.monotonic_ns()
-            floor.sync()
-            return [time.monotonic_ns() - begin]
-
-    def peerway() -> list[int]:
-        place.clear()
-        stamps.clear()
-        start = time.monotonic_ns()
-        with in_peerway(stamps), Daemon(place.namespace, UNSEEN):
-            begin = stamps.receive().time
-            given = 0
-            while given < size.initial:
-                stamp = stamps.receive()
-                given += stamp.given
-            started.append(stamp.time - start)
-            return [stamp.time - begin]
-
-    place.load(size.initial)
-    rounds = interleaved({"floor": inline, "peerway": peerway}, size.rounds, place.check)
-    return {**rounds, "peerway, from its start": [[value] for value in started]}
-
-
-@contextmanager
-def opened(place: Place) -> Iterator[Floor]:
-    """A floor with fresh sockets."""
-    floor = Floor(place)
-    try:
-        yield floor
-    finally:
-        floor.close()
-
-
-def interleaved(contestants: dict[str, Callable[[], list[int]]], rounds: int, check: Callable[[str], None]) -> Rounds:
-    """Let all have their turn in each round, and check the end state after each turn."""
-    results: dict[str, list[list[int]]] = {name: [] for name in contestants}
-    for _ in range(rounds):
-        for name, run in contestants.items():
-            results[name].append(run())
-            check(name)
-    return results
+Contest = Callable[[Place, Size], list[Row]]
+CONTESTS: Final[dict[str, Contest]] = {
+    "initial": contests_sync.initial,
+    "initial6": contests_sync.initial6,
+    "dump": contests_sync.dump,
+    "change": contests_live.change,
+    "moves": contests_live.moves,
+    "overrun": contests_live.overrun,
+    "nexthop": contests_live.nexthop,
+    "memory": contests_sync.resident,
+    "idle": contests_sync.idle,
+    "guards": contests_sync.guards,
+    "pinned": contests_reverse.pinned,
+    "bird": contests_bird.bird,
+    "sizes": contests_sync.sizes,
+}
+NARROW: Final = frozenset({"dump", "memory", "idle", "bird", "sizes"})  # where the number of peers makes no difference
 
 
 def machine() -> str:
@@ -153,26 +50,61 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, {version}"
 
 
+def measure(names: Sequence[str], size: Size) -> list[Row]:
+    """Hold these contests, and print each row when it is there. Raises WrongEndError."""
+    print(machine(), "", figures.line(figures.TITLES), sep="\n", flush=True)
+    rows: list[Row] = []
+    for name in names:
+        for peers in size.peers[:1] if name in NARROW else size.peers:
+            with Place(peers) as place:
+                for row in CONTESTS[name](place, size):
+                    print(figures.line(row.cells()), flush=True)
+                    rows.append(row)
+    return rows
+
+
+def arguments(words: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; wrong usage ends with status 2."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.run", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--short", action="store_true", help="small tables and one round, for the end states")
+    parser.add_argument("--only", action="append", choices=CONTESTS, help="this contest; may be given again")
+    parser.add_argument("--routes", type=int, help="IPv4 routes in the table")
+    parser.add_argument("--rounds", type=int, help="rounds of each contest")
+    parser.add_argument("--peers", type=int, action="append", help="peers on the interface; may be given again")
+    parser.add_argument("--markdown", type=Path, help="write the table for a page to this file")
+    parser.add_argument("--plot", type=Path, help="write a plot of the initial sync by size to this file (SVG)")
+    return parser.parse_args(words)
+
+
+def plotted(rows: Sequence[Row]) -> str:
+    """The rows of the contest `sizes` as an SVG."""
+    points = [(row.size, median(row.floor), median(row.ours)) for row in rows if row.size]
+    lines = {"C floor": [(x, y) for x, y, _ in points], "peerway": [(x, y) for x, _, y in points]}
+    return plot.svg("Initial sync by size of the table", ("routes", "seconds"), lines)
+
+
 def main(words: Sequence[str]) -> int:
     """
-    Measure and print. Returns 0, 1 for a wrong end state, 2 for wrong usage.
+    Measure and print. Returns 0, 1 for a wrong end state, 2 if there is no compiler.
     """
-    if set(words) - {"--short"}:
-        print("usage: python -m tests.bench.run [--short]", file=sys.stderr)
-        return 2
-    size = SHORT if words else FULL
-    print(machine(), "", sep="\n")
+    asked = arguments(words)
+    size = SHORT if asked.short else FULL
+    given = {"routes": asked.routes, "bird": asked.routes, "rounds": asked.rounds}
+    size = replace(size, **{key: value for key, value in given.items() if value})
+    size = replace(size, peers=tuple(asked.peers)) if asked.peers else size
     try:
-        with raising_at_the_end(), Stamps() as stamps:
-            with Place(size.peers) as place:
-                print(f"One change, of {size.table} routes by {size.peers} peers: {size.rounds} x {size.changes} times")
-                print(*lines(one_change(place, size, stamps), {"p50": 0.5, "p99": 0.99}, MICRO), "", sep="\n")
-            with Place(size.peers) as place:
-                print(f"Initial sync of {size.initial} routes by {size.peers} peers: {size.rounds} times")
-                print(*lines(initial_sync(place, size, stamps), {"median": 0.5}, MILLI), sep="\n")
+        with raising_at_the_end():
+            rows = measure(asked.only or list(CONTESTS), size)
     except WrongEndError as error:
         print(error, file=sys.stderr)
         return 1
+    except NoCompilerError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if asked.markdown:
+        asked.markdown.write_text(figures.markdown(rows))
+    if asked.plot:
+        asked.plot.write_text(plotted(rows))
     return 0
 
 

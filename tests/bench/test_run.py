@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
 
-from tests.bench import figures
-from tests.bench.floor import Floor
-from tests.bench.place import Place, WrongEndError
-from tests.bench.run import main
+from tests.bench import contestant, figures, run, table
+from tests.bench.contest import SHORT, loaded
+from tests.bench.contestant import Contestant
+from tests.bench.figures import Row
+from tests.bench.place import Place, WrongEndError, difference
 from tests.harness.need import need_program, need_root
 
 
@@ -15,47 +19,81 @@ from tests.harness.need import need_program, need_root
 def _able() -> None:
     need_root()
     need_program("wireguard-go", "wireguard-go")
+    need_program("cc", "gcc libc6-dev")
+    need_program("bird", "bird2")
 
 
 def test_the_short_bench_ends_right(capsys: pytest.CaptureFixture[str]) -> None:
-    """Floor and peerway both end with the AllowedIPs that the routes name, and each has its row in the tables."""
-    assert main(["--short"]) == 0
+    """Every contest ends with what the routes name, and has its row in the table."""
+    assert run.main(["--short"]) == 0
     told = capsys.readouterr().out
-    assert told.count("\nfloor  ") == told.count("\npeerway  ") == 2
+    assert told.count("\n") > len(run.CONTESTS)
+    assert "initial sync, 50,000 routes, 8 peers" in told
 
 
 def test_a_wrong_end_fails_the_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A contestant that leaves prefixes out makes the status 1, and the first of them is named."""
-    monkeypatch.setattr(Floor, "sync", lambda _: None)
-    assert main(["--short"]) == 1
-    assert "wrong in the end, the first is 10.0." in capsys.readouterr().err
+
+    def expect_too_much(place: Place, size: object) -> list[Row]:
+        loaded(place, 100)
+        place.expected = table.generate(100, 0, len(place.keys), seed=2)
+        with Contestant(place) as floor:
+            floor.settle()
+        return []
+
+    monkeypatch.setattr(contestant, "PATIENCE", 1.0)
+    monkeypatch.setitem(run.CONTESTS, "initial", expect_too_much)
+    assert run.main(["--short", "--only", "initial"]) == 1
+    assert "AllowedIPs are wrong in the end, the first is " in capsys.readouterr().err
 
 
 def test_a_prefix_at_another_peer_is_a_wrong_end() -> None:
-    """The check compares each prefix with the peer that its last route names."""
+    """The check compares each prefix with the peer that its last route names, in both families."""
     with Place(peers=2) as place:
         place.clear()
-        place.load(2)
-        floor = Floor(place)
-        floor.sync()
+        loaded(place, 300, 200)
+        with Contestant(place) as floor:
+            floor.settle()
         place.check("the floor")
-        place.set(f"set=1\npublic_key={place.keys[1].hex()}\nallowed_ip=10.0.0.0/24\n\n")
-        with pytest.raises(WrongEndError, match=r"1 AllowedIPs .* the first is 10\.0\.0\.0/24"):
+        record = place.expected[place.expected["family"] == 10][0]
+        other = place.keys[1 - record["peer"]]
+        place.set(f"set=1\npublic_key={other.hex()}\nallowed_ip={table.text(record)}\n\n")
+        with pytest.raises(WrongEndError, match=f"1 AllowedIPs .* the first is {table.text(record)}"):
             place.check("somebody")
-        floor.close()
+
+
+def test_the_c_programs_agree_with_each_other() -> None:
+    """What the loader adds is what the kernel tells; what `set` gives is what wireguard-go tells."""
+    with Place(peers=3) as place:
+        place.clear()
+        flat = loaded(place, 2_000, 500).expected
+        assert not len(difference(place.routes(), flat))
+        place.give(flat)
+        assert not len(difference(place.held(), flat))
+        place.load(flat[:100], "delete")
+        assert not len(difference(place.routes(), flat[100:]))
+
+
+def test_the_table_is_like_the_internets() -> None:
+    """Prefixes are unique, three of five IPv4 ones are /24, and the first of eight peers has some 40 %."""
+    flat = table.generate(100_000, 22_000, 8)
+    four = flat[flat["family"] == 2]
+    assert len(np.unique(table.names(flat))) == len(flat) == 122_000
+    assert np.mean(four["length"] == 24) == pytest.approx(0.606, abs=0.01)
+    assert np.mean(flat["peer"] == 0) == pytest.approx(0.4, abs=0.05)
+    assert np.array_equal(flat, table.generate(100_000, 22_000, 8))
 
 
 def test_usage_is_told() -> None:
     """An unknown word is wrong usage, which measures nothing."""
-    assert main(["--fast"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        run.main(["--fast"])
 
 
 def test_ratios_are_medians_of_rounds() -> None:
     """A ratio compares within a round; one bad round of the machine does not move it."""
-    rounds = {"floor": [[10], [10], [10]], "peerway": [[20], [20], [900]]}
-    _, floor, peerway = figures.lines(rounds, {"median": 0.5}, ("ns", 1))
-    assert floor.split() == ["floor", "10.0", "1.00"]
-    assert peerway.split() == ["peerway", "20.0", "2.00"]
+    assert Row("a change", "us", [10, 10, 10], [20, 20, 900]).ratio == 2
+    assert Row("no floor", "us", [], [20]).ratio is None
 
 
 def test_percentiles_are_values_that_were_seen() -> None:
@@ -63,3 +101,18 @@ def test_percentiles_are_values_that_were_seen() -> None:
     assert figures.percentile([7], 0.5) == 7
     assert figures.percentile(range(100), 0.99) == 99
     assert figures.percentile(range(1000), 0.99) == 990
+
+
+def test_a_plot_has_a_point_for_each_size() -> None:
+    """Each size has a point on both lines, and equal ratios are equal distances."""
+    rows = [Row("a", "s", [x / 1e6], [x / 5e5], size=x) for x in (1_000, 10_000, 100_000)]
+    circles = re.findall(r"cx='([\d.]+)' cy='([\d.]+)'", run.plotted([*rows, Row("b", "s", [1], [2])]))
+    (x1, y1), (x2, y2), (x3, y3) = ((float(x), float(y)) for x, y in circles[3:])
+    assert len(circles) == 6
+    assert (x2 - x1, y1 - y2) == pytest.approx((x3 - x2, y2 - y3), abs=0.2)
+
+
+def test_all_contests_have_a_short_form() -> None:
+    """The short form holds every contest, over small tables."""
+    assert SHORT.routes <= 50_000
+    assert SHORT.rounds == 1
