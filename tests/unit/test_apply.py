@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import pytest
 from typing_extensions import override
@@ -12,21 +13,26 @@ from peerway.apply import Applier
 from peerway.model import prefix as px
 from peerway.model.events import AllowedIPAdded, AllowedIPRemoved, ClaimRefused, Event
 from peerway.model.keys import PublicKey
-from peerway.model.ledger import Entry, Memory, Op
+from peerway.model.ledger import Memory, Op
 from peerway.model.ownership import Origin, Verdict
 from peerway.model.plan import Former, Plan, plan
 from peerway.model.ports import Refusal
 from peerway.model.prefix import Prefix
-from peerway.model.route import NextHop, Path
+from peerway.model.prefixset import PrefixSet
+from peerway.model.route import NextHop, Path, RouteGroup
+from peerway.model.sheaves import Sheaves
+from peerway.model.table import Table as Map
 from peerway.protocols.ledgerfile import HEADER, decode
 from peerway.records import Records
+from tests.harness.columns import flat, groups, pairs, recorded, single
 from tests.harness.memory import Fate, MemoryDevice, MemoryStore, MemoryTable
 from tests.harness.site import WG, gateway, key
-from tests.harness.small import A, B, small_world
+from tests.harness.small import A, B, own, small_world
 
 NETS = [px.parse(f"10.{number}.0.0/16") for number in range(4)]
 NET = NETS[0]
 HOST = px.parse("10.0.0.2")
+K = TypeVar("K", bound=Hashable)
 
 
 def own_route(peer: PublicKey) -> Path:
@@ -42,17 +48,17 @@ class Table(MemoryTable):
         self.broken = False
 
     @override
-    def add_routes(self, routes: Sequence[tuple[Prefix, Path]], *, append: bool = False) -> list[Refusal]:
+    def add_routes(self, routes: Sequence[RouteGroup], *, append: bool = False) -> list[Refusal]:
         self._note("append" if append else "add", routes)
         return super().add_routes(routes, append=append)
 
     @override
-    def delete_routes(self, routes: Sequence[tuple[Prefix, Path]]) -> list[Refusal]:
+    def delete_routes(self, routes: Sequence[RouteGroup]) -> list[Refusal]:
         self._note("delete", routes)
         return super().delete_routes(routes)
 
-    def _note(self, verb: str, routes: Sequence[tuple[Prefix, Path]]) -> None:
-        self.asked.append((verb, tuple(prefix for prefix, _ in routes)))
+    def _note(self, verb: str, routes: Sequence[RouteGroup]) -> None:
+        self.asked.append((verb, tuple(prefix for prefix, _ in pairs(routes))))
         if self.broken:
             raise OSError(errno.ENOBUFS, "No buffer space available")
 
@@ -74,14 +80,14 @@ class Bench:
     def has(self, held: dict[Prefix, PublicKey], *ours: Prefix) -> None:
         """The device has these, of which some are ours, on record."""
         self.device.map = dict(held)
-        self.interface.held = dict(held)
+        self.interface.held = Map(held)
         for prefix in ours:
-            self.interface.own(prefix, held[prefix])
+            own(self.interface, prefix, held[prefix])
         self.records.rewrite(self.interface)
 
     def decided(self, verdicts: dict[Prefix, Verdict]) -> Plan:
-        self.interface.dirty = set(verdicts)
-        return plan(self.interface, lambda prefix: verdicts[prefix], lambda _: (), lambda _: ())
+        self.interface.dirty = PrefixSet(verdicts)
+        return plan(self.interface, lambda prefix: verdicts[prefix], lambda _: (), lambda _: (), single)
 
     async def apply(self, todo: Plan) -> bool:
         return await self.applier.apply(self.interface, self.device, todo)
@@ -121,7 +127,7 @@ async def test_a_plan_is_done_and_on_record(bench: Bench) -> None:
 async def test_what_is_ours_is_on_record_before_the_device_has_it(bench: Bench) -> None:
     """When the device does its first operation, the new candidate stands in the store beside the former."""
     bench.has({NET: A}, NET)
-    seen: list[dict[Prefix, set[PublicKey]]] = []
+    seen: list[Mapping[Prefix, frozenset[PublicKey]]] = []
     bench.device._operate = lambda: seen.append(bench.memory.maybe)  # type: ignore[method-assign]
     await bench.apply(bench.decided({NET: LEARNED[B]}))
     assert seen == [{NET: {A, B}}]
@@ -182,7 +188,7 @@ async def test_others_changes_during_a_failure_are_left_for_the_reading(bench: B
     bench.device.fail_after = 0
     await bench.apply(bench.decided({NET: LEARNED[A]}))
     assert NETS[3] not in bench.interface.held
-    assert bench.interface.observe(dict(bench.device.map)) == {NETS[3]}
+    assert flat(bench.interface.observe(Map(bench.device.map))) == [NETS[3]]
 
 
 async def test_while_the_device_cannot_be_read_nothing_is_settled(bench: Bench) -> None:
@@ -192,7 +198,7 @@ async def test_while_the_device_cannot_be_read_nothing_is_settled(bench: Bench) 
     assert bench.applier.unsettled.keys() == {WG}
     assert "cannot read the device" in bench.interface.errors["read"]
     assert bench.memory.maybe == {NET: {A}, NETS[1]: {B}}
-    bench.interface.observe(dict(bench.device.map))
+    bench.interface.observe(Map(bench.device.map))
     bench.applier.settle(bench.interface)
     assert not bench.applier.unsettled
     assert bench.interface.ledger.ours == bench.device.map == {NET: A}
@@ -229,13 +235,14 @@ async def test_a_full_store_behind_is_an_error_only(bench: Bench) -> None:
     assert "ledger" not in bench.interface.errors
 
 
-def entries(count: int) -> list[Entry]:
-    return [(Op.DROPPED, prefix, A) for prefix in NETS[:count]]
+def sheaves(*items: tuple[Prefix, K]) -> Sheaves[K]:
+    return Sheaves(groups(items))
 
 
 async def test_nothing_for_the_device_asks_nothing_of_it(bench: Bench) -> None:
     """A plan of entries and routes alone does not touch the device."""
-    assert await bench.apply(Plan(ahead=entries(2), add_routes=[(NET, own_route(A))]))
+    unwritten = recorded((Op.DROPPED, prefix, A) for prefix in NETS[:2])
+    assert await bench.apply(Plan(unwritten, add_routes=sheaves((NET, own_route(A)))))
     assert not bench.device.deltas
     assert bench.table.all[NET] == [own_route(A)]
 
@@ -244,7 +251,9 @@ async def test_a_route_that_moves_is_made_before_the_former_is_broken(bench: Ben
     """A new route alone is added; one in another's place is appended, and then the former goes."""
     bench.table.user_add(NET, own_route(A))
     await bench.apply(
-        Plan(add_routes=[(NET, own_route(B)), (NETS[1], own_route(A))], delete_routes=[(NET, own_route(A))])
+        Plan(
+            add_routes=sheaves((NET, own_route(B)), (NETS[1], own_route(A))), delete_routes=sheaves((NET, own_route(A)))
+        )
     )
     assert bench.table.asked == [("add", (NETS[1],)), ("append", (NET,)), ("delete", (NET,))]
     assert (bench.table.all[NET], bench.table.all[NETS[1]]) == ([own_route(B)], [own_route(A)])
@@ -253,7 +262,7 @@ async def test_a_route_that_moves_is_made_before_the_former_is_broken(bench: Ben
 async def test_a_refused_route_is_a_failure_of_its_prefix(bench: Bench) -> None:
     """A route in whose place another stands is refused, told as that of its prefix, and nothing else stops."""
     bench.table.user_add(NET, Path(254, 4, 4096, (NextHop(3),)))
-    assert await bench.apply(Plan(add_routes=[(NET, own_route(A)), (NETS[1], own_route(A))]))
+    assert await bench.apply(Plan(add_routes=sheaves((NET, own_route(A)), (NETS[1], own_route(A)))))
     assert bench.interface.failures == {NET: "route: File exists"}
     assert bench.table.all[NETS[1]] == [own_route(A)]
 
@@ -261,7 +270,8 @@ async def test_a_refused_route_is_a_failure_of_its_prefix(bench: Bench) -> None:
 async def test_routes_without_an_answer_are_failures(bench: Bench) -> None:
     """When the kernel does not answer, each prefix with a route in the plan is tried again."""
     bench.table.broken = True
-    assert await bench.apply(Plan(add_routes=[(NET, own_route(A))], delete_routes=[(NETS[1], own_route(A))]))
+    todo = Plan(add_routes=sheaves((NET, own_route(A))), delete_routes=sheaves((NETS[1], own_route(A))))
+    assert await bench.apply(todo)
     assert bench.interface.failures.keys() == {NET, NETS[1]}
     assert "No buffer space" in bench.interface.failures[NET]
 
@@ -269,8 +279,8 @@ async def test_routes_without_an_answer_are_failures(bench: Bench) -> None:
 async def test_routes_of_a_failed_plan_are_tried_again(bench: Bench) -> None:
     """If the device fails, the plan's routes are not made, and stand among the failures."""
     todo = bench.decided({NET: LEARNED[A]})
-    todo.add_routes = [(NETS[1], own_route(A))]
-    todo.delete_routes = [(NETS[2], own_route(A))]
+    todo.add_routes = sheaves((NETS[1], own_route(A)))
+    todo.delete_routes = sheaves((NETS[2], own_route(A)))
     bench.device.fail_after = 0
     await bench.apply(todo)
     assert not bench.table.asked
@@ -290,14 +300,16 @@ async def test_additions_are_asked_for_with_the_removals_in_one(bench: Bench) ->
     """The device gets one delta, and no prefix that moves is taken away."""
     bench.has({NET: A, NETS[1]: A}, NET, NETS[1])
     await bench.apply(bench.decided({NET: LEARNED[B], NETS[1]: Verdict(), NETS[2]: LEARNED[A]}))
-    assert [(delta.add, delta.remove) for delta in bench.device.deltas] == [(((NET, B), (NETS[2], A)), ((NETS[1], A),))]
+    (delta,) = bench.device.deltas
+    assert (pairs(delta.add), pairs(delta.remove)) == ([(NET, B), (NETS[2], A)], [(NETS[1], A)])
 
 
 async def test_a_removal_takes_only_from_whom_it_names(bench: Bench) -> None:
     """What is held follows the device: a prefix that another peer has by then stays with that peer."""
     bench.has({NET: A, NETS[1]: B}, NET, NETS[1])
     former = Former(A, None)
-    await bench.apply(Plan(give=[(NET, B)], take=[(NET, A), (NETS[1], A)], before={NET: former, NETS[1]: former}))
+    give, take = sheaves((NET, B)), sheaves((NET, A), (NETS[1], A))
+    await bench.apply(Plan(give=give, take=take, before=sheaves((NET, former), (NETS[1], former))))
     assert bench.interface.held == bench.device.map == {NET: B, NETS[1]: B}
     assert bench.events == [AllowedIPRemoved("wg0", A, NET), AllowedIPAdded("wg0", B, NET)]
 

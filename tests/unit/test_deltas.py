@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import pytest
@@ -13,8 +15,10 @@ from peerway.model import prefix as px
 from peerway.model.interface import Interface
 from peerway.model.link import Address, AddressChange, Link, LinkChange
 from peerway.model.prefix import Prefix
-from peerway.model.route import NextHop, NexthopChange, NexthopObject, Path, RouteChange, RouteChangeKind
+from peerway.model.rib import Rib
+from peerway.model.route import NextHop, NexthopChange, NexthopObject, Path, RouteChange, RouteChangeKind, RouteColumns
 from peerway.model.world import World
+from tests.harness.columns import burst, dumped, flat, however_few
 from tests.harness.reference import OPERATIONS, Kernel, Operation, carry_out
 from tests.harness.site import OTHER, WG, gateway, via
 from tests.harness.small import A, B, small_world
@@ -78,21 +82,64 @@ def test_a_dump_is_told_as_notifications_would_be(first: list[Operation], then: 
     """What differs in a dump is returned, decided again, and told as if each change had been heard."""
     bench, kernel = Bench(), Kernel()
     carry_out(kernel, first)
-    bench.deltas.take_routes(kernel.dump())
-    before = {prefix: set(bench.world.rib.paths(prefix)) for prefix in kernel.routes}
+    bench.deltas.take_routes(dumped(kernel.dump()))
+    before = {prefix: bench.world.rib.paths(prefix) for prefix in kernel.routes}
     bench.events.clear()
     bench.interface.dirty.clear()
     carry_out(kernel, then)
-    differ = bench.deltas.take_routes(kernel.dump())
+    differ = set(flat(bench.deltas.take_routes(dumped(kernel.dump()))))
     assert bench.interface.dirty == differ
+    assert differ == {p for p in kernel.routes if before.get(p, ()) != bench.world.rib.paths(p)}
     for prefix in kernel.routes:
-        old, new = before.get(prefix, set()), set(bench.world.rib.paths(prefix))
+        old, new = set(before.get(prefix, ())), set(bench.world.rib.paths(prefix))
         told = {
             (type(e), e.path)
             for e in bench.events
             if isinstance(e, ev.RouteAdded | ev.RouteRemoved) and e.prefix == prefix
         }
         assert told == {(ev.RouteAdded, path) for path in new - old} | {(ev.RouteRemoved, path) for path in old - new}
+
+
+@pytest.mark.parametrize("listening", [True, False])
+@pytest.mark.parametrize("shape", [nullcontext, however_few])
+@given(first=OPERATIONS, then=OPERATIONS)
+def test_a_burst_is_taken_as_its_notifications_one_by_one(
+    first: list[Operation], then: list[Operation], shape: Callable[[], AbstractContextManager[None]], listening: bool
+) -> None:
+    """The same routes, the same doubt, the same prefixes to decide; and the same events, if anybody listens."""
+    apart, together, kernel = Bench(), Bench(), Kernel()
+    for bench in (apart, together):
+        bench.deltas.listening = lambda: listening
+    carry_out(kernel, first)
+    dump = dumped(kernel.dump())
+    kernel.waiting.clear()
+    carry_out(kernel, then)
+    for bench in (apart, together):
+        bench.deltas.take_routes(dump)
+        bench.interface.dirty.clear()
+        bench.events.clear()
+    for change in kernel.waiting:
+        apart.deltas.take(change)
+    with shape():
+        for part in burst(kernel.waiting):
+            together.deltas.take(part)
+    assert together.world.rib.entries == apart.world.rib.entries
+    assert together.world.rib.uncertain == apart.world.rib.uncertain
+    told = [event for event in apart.events if isinstance(event, ev.RouteAdded | ev.RouteRemoved)]
+    assert together.events == sorted(told, key=lambda event: px.family(event.prefix))  # one burst for each family
+    assert len(told) == len(apart.events)
+    if listening:
+        assert together.interface.dirty == apart.interface.dirty
+    else:  # what came back to what it was need not be decided again
+        differ = {p for p in {*kernel.routes} if together.world.rib.paths(p) != paths_in(dump, p)}
+        assert together.interface.dirty == differ <= set(apart.interface.dirty)
+
+
+def paths_in(dump: list[RouteColumns], prefix: Prefix) -> tuple[Path, ...]:
+    """What a table that was filled by a dump has at a prefix."""
+    fresh = Rib(lambda _: True)
+    fresh.load(dump)
+    return fresh.paths(prefix)
 
 
 def test_a_route_is_told_at_the_interfaces_it_leaves_through() -> None:
@@ -112,7 +159,7 @@ def test_routes_are_not_told_while_nobody_listens(bench: Bench) -> None:
     """A full table makes no million of events for nobody; decisions are made all the same."""
     bench.deltas.listening = lambda: False
     bench.deltas.take(RouteChange(RouteChangeKind.ADDED, NET, via(A)))
-    bench.deltas.take_routes({NET: via(B), NET2: via(A)})
+    bench.deltas.take_routes(dumped({NET: via(B), NET2: via(A)}))
     assert not bench.events
     assert bench.interface.dirty == {NET, NET2}
 
@@ -122,7 +169,7 @@ def test_a_nexthop_object_moves_its_routes_only(bench: Bench) -> None:
     objects = [NexthopObject(1, NextHop(WG, gateway(A))), NexthopObject(9, None, ((1, 1),))]
     bench.deltas.take_nexthops({item.id: item for item in objects})
     one, group = Path(254, 12, 0, nexthop_id=1), Path(254, 12, 0, nexthop_id=9)
-    bench.world.rib.load({NET: one, NET2: group, px.parse("10.1.0.0/16"): via(A)})
+    bench.world.rib.load(dumped({NET: one, NET2: group, px.parse("10.1.0.0/16"): via(A)}))
     assert bench.interface.selector.named(one).peers == ((A, 1),)
     bench.interface.dirty.clear()
     bench.deltas.take(NexthopChange(1, NexthopObject(1, NextHop(WG, gateway(B)))))
@@ -169,7 +216,7 @@ def test_a_link_that_is_gone_is_looked_for(bench: Bench) -> None:
 
 def test_up_and_down_decide_everything_again(bench: Bench) -> None:
     """A link that goes down or comes up is told, and its prefixes and addresses are compared again."""
-    bench.world.rib.load({NET: via(A)})
+    bench.world.rib.load(dumped({NET: via(A)}))
     bench.interface.small_dirty = False
     bench.deltas.take(LinkChange(WG, replace(LINK, up=False)))
     assert bench.events == [ev.InterfaceDown("wg0")]
@@ -233,19 +280,19 @@ def on_objects() -> Bench:
     """A route on a nexthop object, and one on a group that has it; all told."""
     made = Bench()
     made.deltas.take_nexthops({5: TO_A, 9: GROUP})
-    made.deltas.take_routes({NET: BY_OBJECT, NET2: BY_GROUP})
+    made.deltas.take_routes(dumped({NET: BY_OBJECT, NET2: BY_GROUP}))
     made.deltas.dump_due = False
     made.interface.dirty.clear()
     made.events.clear()
     return made
 
 
-@pytest.mark.parametrize("dumped", [False, True])
-def test_routes_leave_and_come_with_their_object(dumped: bool) -> None:
+@pytest.mark.parametrize("by_dump", [False, True])
+def test_routes_leave_and_come_with_their_object(by_dump: bool) -> None:
     """Routes on an object that goes to another link, and comes back, are told though nobody touched them."""
     bench = on_objects()
     for item in (AWAY, TO_B):
-        if dumped:
+        if by_dump:
             bench.deltas.take_nexthops({5: item, 9: GROUP})
         else:
             bench.deltas.take(NexthopChange(5, item))
@@ -272,7 +319,7 @@ def test_routes_of_a_deleted_object_are_told_once() -> None:
     bench.deltas.take(NexthopChange(5, None))
     assert bench.deltas.dump_due
     bench.deltas.take_nexthops({})
-    bench.deltas.take_routes({})
+    bench.deltas.take_routes([])
     assert len(bench.events) == 2
     assert set(bench.events) == {ev.RouteRemoved("wg0", NET, BY_OBJECT), ev.RouteRemoved("wg0", NET2, BY_GROUP)}
 
@@ -282,7 +329,7 @@ def test_no_way_of_learning_tells_of_routes_while_nobody_listens() -> None:
     bench = on_objects()
     bench.deltas.listening = lambda: False
     bench.deltas.take(NexthopChange(5, AWAY))
-    assert bench.deltas.take_routes({NET: via(A)}) == {NET, NET2}
+    assert flat(bench.deltas.take_routes(dumped({NET: via(A)}))) == [NET, NET2]
     assert bench.interface.dirty == {NET, NET2}
     assert not bench.events
 

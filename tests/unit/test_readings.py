@@ -15,8 +15,10 @@ from peerway.model.derive import derived_address
 from peerway.model.device import Backend, Peer, Reading
 from peerway.model.link import Link
 from peerway.model.policy import Policy
+from peerway.model.table import Table
 from peerway.model.world import World
 from peerway.readings import FIND_AGAIN, POLL_SHARE, Readings
+from tests.harness.columns import dumped
 from tests.harness.memory import Fate, MemoryDevice, MemoryDevices
 from tests.harness.site import OTHER, WG, gateway, key, via
 
@@ -118,7 +120,7 @@ async def test_a_device_that_is_found_is_an_interface() -> None:
     bench.device.map = {NET: A}
     await bench.look()
     interface = bench.world.interfaces[WG]
-    assert (interface.name, interface.policy, interface.held) == ("wg0", bench.policy, {NET: A})
+    assert (interface.name, interface.policy, dict(interface.held)) == ("wg0", bench.policy, {NET: A})
     assert bench.readings.started == [interface]
     assert bench.readings.dump_due
     assert bench.events == [ev.InterfaceAdded("wg0", WG, "kernel"), ev.PeerAdded("wg0", A), ev.PeerAdded("wg0", B)]
@@ -286,7 +288,7 @@ async def test_what_others_changed_is_told_and_decided_again(bench: Bench) -> No
 async def test_a_new_peer_has_what_is_routed_to_it_decided_again(bench: Bench) -> None:
     """Routes by the gateway of a peer that comes are decided again, and its address."""
     interface = bench.world.interfaces[WG]
-    bench.world.rib.load({NET: via(C), px.parse("10.9.0.0/16"): via(A)})
+    bench.world.rib.load(dumped({NET: via(C), px.parse("10.9.0.0/16"): via(A)}))
     interface.refresh_gateways()
     interface.dirty.clear()
     bench.device.peers[C] = Peer(C)
@@ -309,7 +311,7 @@ async def test_a_pinned_gateway_that_moves_has_its_peers_prefixes_decided_again(
 async def test_pins_that_wait_go_with_their_peer(bench: Bench) -> None:
     """A peer that goes takes its displaced prefixes along."""
     interface = bench.world.interfaces[WG]
-    interface.ledger.displaced = {NET: B}
+    interface.ledger.displaced = Table({NET: B})
     bench.device.remove_peer(B)
     await read_again(bench)
     assert not interface.ledger.displaced
@@ -326,7 +328,7 @@ async def test_new_settings_decide_again_only_where_they_differ(bench: Bench) ->
     assert not interface.dirty
     assert bench.readings.poll_interval == 5.0
     selector = interface.selector
-    bench.world.rib.load({NET: via(A)})
+    bench.world.rib.load(dumped({NET: via(A)}))
     bench.readings.set_policies(lambda _: Policy(protocols=frozenset({4})), 5.0)
     assert interface.policy.protocols == {4}
     assert interface.small_dirty
@@ -377,7 +379,7 @@ async def test_new_prefixes_to_derive_from_make_new_gateways(bench: Bench) -> No
     bench.readings.set_policies(lambda _: Policy(prefixes=(there,)), 1.0)
     assert interface.gateways.peer(derived_address(there, A)) == A
     assert interface.gateways.derived.keys() == {derived_address(there, peer) for peer in (A, B)}
-    assert interface.dirty >= {gateway(A), derived_address(there, A), derived_address(there, B)}
+    assert set(interface.dirty) >= {gateway(A), derived_address(there, A), derived_address(there, B)}
 
 
 async def test_a_shorter_interval_holds_at_once(bench: Bench) -> None:

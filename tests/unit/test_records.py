@@ -14,15 +14,18 @@ from peerway.model import prefix as px
 from peerway.model.device import Backend, Device, Peer
 from peerway.model.interface import Interface
 from peerway.model.keys import PublicKey
-from peerway.model.ledger import Entry, Ledger, Memory, Op
+from peerway.model.ledger import Ledger, Memory, Op
 from peerway.model.link import Link
 from peerway.model.nexthops import Nexthops
 from peerway.model.policy import Policy
 from peerway.model.prefix import Prefix
+from peerway.model.table import Table
 from peerway.protocols.ledgerfile import HEADER, decode
 from peerway.records import SLACK, Records
+from tests.harness.columns import Entry, recorded
 from tests.harness.memory import Fate, MemoryStore
 from tests.harness.site import WG, key
+from tests.harness.small import own as give
 
 PEERS = [key(number) for number in range(1, 5)]
 A, B, C, D = PEERS
@@ -58,7 +61,7 @@ class Store(MemoryStore):
 def interface(held: dict[Prefix, PublicKey] | None = None) -> Interface:
     device = Device("wg0", WG, Backend.KERNEL, key(100), peers={peer: Peer(peer) for peer in PEERS})
     made = Interface(Link(WG, "wg0", "wireguard", up=True), device, Policy(), Nexthops())
-    made.held = dict(held or {})
+    made.held = Table(held or {})
     return made
 
 
@@ -76,17 +79,17 @@ def adopted(store: Store, held: dict[Prefix, PublicKey]) -> Interface:
 
 
 @given(ENTRIES, MAPS)
-def test_what_was_written_is_what_a_new_process_knows(entries: list[Entry], held: dict[Prefix, PublicKey]) -> None:
+def test_what_was_written_is_what_a_new_process_knows(listed: list[Entry], held: dict[Prefix, PublicKey]) -> None:
     """A new process reads the entries in their order, and settles them with the device."""
     store, own = Store(), interface()
     records = Records(store, "boot")
     records.adopt(own)
     memory = Memory()
-    for entry in entries:
-        records.write(own, [entry])
-        memory._take(*entry)
+    for record in recorded(listed):
+        records.write(own, [record])
+        memory.replay([record])
     expected = Ledger()
-    expected.settle(memory, held, PEERS)
+    expected.settle(memory, Table(held), PEERS)
     fresh = adopted(store, held)
     assert (fresh.ledger.ours, fresh.ledger.displaced) == (expected.ours, expected.displaced)
     again = adopted(store, held)
@@ -98,7 +101,7 @@ def test_adopting_counts_what_is_learned() -> None:
     store = Store()
     records, own = Records(store, "boot"), interface()
     records.adopt(own)
-    records.write(own, [(Op.OURS, net, A) for net in NETS[:3]])
+    records.write(own, recorded((Op.OURS, net, A) for net in NETS[:3]))
     assert adopted(store, {NETS[0]: A, NETS[1]: A, NETS[2]: B}).counts == {A: 2}
 
 
@@ -108,7 +111,7 @@ def test_damage_claims_nothing(at: int, value: int) -> None:
     store = Store()
     records, own = Records(store, "boot"), interface()
     records.adopt(own)
-    records.write(own, [(Op.OURS, NET, A), (Op.OURS, NETS[1], B)])
+    records.write(own, recorded([(Op.OURS, NET, A), (Op.OURS, NETS[1], B)]))
     data = bytearray(store.data[KEY])
     if at < len(data):
         data[at] = value
@@ -134,8 +137,8 @@ def test_half_of_a_damaged_ledger_is_not_trusted() -> None:
     store = Store()
     records, own = Records(store, "boot"), interface()
     records.adopt(own)
-    records.write(own, [(Op.OURS, NET, A)])
-    records.write(own, [(Op.DROPPED, NET, A)])
+    records.write(own, recorded([(Op.OURS, NET, A)]))
+    records.write(own, recorded([(Op.DROPPED, NET, A)]))
     store.data[KEY] = store.data[KEY][:-1] + b"?"
     assert not adopted(store, {NET: A}).ledger.ours
 
@@ -145,19 +148,19 @@ def test_a_full_disk_at_the_start_is_an_error_and_heals() -> None:
     store = Store()
     records, own = Records(store, "boot"), interface()
     records.adopt(own)
-    records.write(own, [(Op.OURS, NET, A)])
+    records.write(own, recorded([(Op.OURS, NET, A)]))
     store.full = True
     records, own = Records(store, "boot"), interface({NET: A})
     records.adopt(own)
     assert "No space left" in own.errors["ledger"]
     assert adopted(store, {NET: A}).ledger.ours == {NET: A}
     with pytest.raises(OSError, match="No space left"):
-        records.write(own, [(Op.OURS, NET, B)])
+        records.write(own, recorded([(Op.OURS, NET, B)]))
     store.full = False
-    own.own(NET, B)  # the plan is in memory already when its entries are written ahead
-    records.write(own, [(Op.OURS, NET, B)])
+    give(own, NET, B)  # the plan is in memory already when its entries are written ahead
+    records.write(own, recorded([(Op.OURS, NET, B)]))
     assert read(store).maybe == {NET: {A, B}}
-    records.write(own, [(Op.DROPPED, NET, A)])
+    records.write(own, recorded([(Op.DROPPED, NET, A)]))
     assert read(store).maybe == {NET: {B}}
     records.tidy(own)
 
@@ -170,7 +173,7 @@ def test_the_first_ledger_begins_with_its_header_even_after_a_full_disk() -> Non
     records.adopt(own)
     records.tidy(own)
     store.full = False
-    records.write(own, [(Op.OURS, NET, A)])
+    records.write(own, recorded([(Op.OURS, NET, A)]))
     assert store.data[KEY].startswith(HEADER)
     assert adopted(store, {NET: A}).ledger.ours == {NET: A}
 
@@ -197,7 +200,7 @@ def test_a_long_history_is_rewritten_to_the_present() -> None:
         records.tidy(own)
         assert len(store.data[KEY]) >= len(short)
         grown = store.data[KEY]
-        records.write(own, [(op, net, D) for op in (Op.OURS, Op.DROPPED) for net in NETS * 400])
+        records.write(own, recorded((op, net, D) for op in (Op.OURS, Op.DROPPED) for net in NETS * 400))
         assert len(store.data[KEY]) > len(grown)
     records.tidy(own)
     assert store.data[KEY] == short
@@ -207,11 +210,11 @@ def test_a_large_ledger_may_grow_more() -> None:
     """A ledger that is large in truth is not rewritten before it has grown to four times its size."""
     store, own = Store(), interface()
     records = Records(store, "boot")
-    own.ledger.ours = {px.make(px.AF_INET, number.to_bytes(4, "big"), 32): A for number in range(SLACK // 10)}
+    own.ledger.ours = Table({px.make(px.AF_INET, number.to_bytes(4, "big"), 32): A for number in range(SLACK // 4)})
     records.rewrite(own)
     floor = len(store.data[KEY])
     assert floor > SLACK
-    records.write(own, [(Op.DROPPED, net, D) for net in NETS])
+    records.write(own, recorded((Op.DROPPED, net, D) for net in NETS))
     records.tidy(own)
     assert len(store.data[KEY]) > floor
 

@@ -77,7 +77,7 @@ async def test_a_gap_is_told_and_everything_is_read(site: Site) -> None:
     assert StreamBroken("", "the test dropped them") in site.events
     assert RouteAdded("wg0", NET, via(A)) in site.events
     assert site.interface.held[NET2] == B
-    assert {NET, NET2} <= site.interface.dirty
+    assert {NET, NET2} <= set(site.interface.dirty)
 
 
 async def test_a_doubt_in_the_table_ends_with_a_dump(site: Site) -> None:
@@ -339,7 +339,7 @@ async def test_a_renamed_interface_takes_the_settings_of_its_name(site: Site) ->
     site.table.set_link(Link(WG, "wg9", "wireguard", up=True))
     await site.watcher.look()
     assert site.interface.policy is other
-    assert site.interface.dirty >= {gateway(A), gateway(B)}
+    assert set(site.interface.dirty) >= {gateway(A), gateway(B)}
 
 
 async def test_new_settings_reach_interfaces_that_stand(site: Site) -> None:

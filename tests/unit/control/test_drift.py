@@ -17,6 +17,7 @@ from peerway.model.policy import PeerPolicy, Pinned, Policy
 from peerway.model.route import NextHop, Path
 from tests.harness.memory import MemoryDevice
 from tests.harness.site import OTHER, WG, Site, gateway, key, via
+from tests.harness.small import disown
 
 A, B, C = key(1), key(2), key(3)
 NET, PINNED = px.parse("10.9.0.0/24"), px.parse("192.0.2.0/24")
@@ -107,7 +108,7 @@ async def test_a_prefix_that_could_not_be_given(site: Site) -> None:
 
 async def test_a_prefix_that_is_held_and_not_wanted(site: Site) -> None:
     """What no claim names, and ours has all the same, should be at nobody."""
-    site.world.rib.load({})
+    site.world.rib.load([])
     assert "wg0: 10.9.0.0/24 should be at nobody, and is at berlin" in await told(site)
 
 
@@ -119,9 +120,9 @@ async def test_a_displaced_prefix_that_is_missing() -> None:
     await site.settle()
     assert await told(site) == []
     del site.device.map[NET]
-    site.interface.disown(NET)
-    site.interface.hold(NET, None)
-    site.world.rib.load({})
+    disown(site.interface, NET)
+    del site.interface.held[NET]
+    site.world.rib.load([])
     site.table.all.clear()
     found = await told(site)
     assert "wg0: 10.9.0.0/24 should be at paris, and is at nobody" in found
@@ -129,8 +130,8 @@ async def test_a_displaced_prefix_that_is_missing() -> None:
 
 async def test_a_derived_address_that_a_peer_has_not(site: Site) -> None:
     """A gateway that is wanted and held by nobody is found though no route and no pin names it."""
-    site.interface.disown(gateway(C))
-    site.interface.hold(gateway(C), None)
+    disown(site.interface, gateway(C))
+    del site.interface.held[gateway(C)]
     del site.device.map[gateway(C)]
     assert await told(site) == [f"wg0: {px.text(gateway(C))} should be at {C.short}, and is at nobody"]
 

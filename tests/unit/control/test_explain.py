@@ -15,6 +15,7 @@ from peerway.model.device import AllowedIPs, Peer
 from peerway.model.link import Link
 from peerway.model.policy import Accept, PeerPolicy, Pinned, Policy
 from peerway.model.route import NextHop, NexthopObject, Path, RouteChangeKind
+from peerway.model.table import Table
 from tests.harness.site import OTHER, WG, Site, gateway, key, via
 
 
@@ -81,7 +82,7 @@ async def test_without_a_route_the_packet_ends() -> None:
 
 def test_the_longest_prefix_covers() -> None:
     """As WireGuard picks it: the longest of those that contain the address."""
-    held: AllowedIPs = {px.parse("10.0.0.0/8"): key(1), px.parse("10.9.0.0/16"): key(2)}
+    held: AllowedIPs = Table({px.parse("10.0.0.0/8"): key(1), px.parse("10.9.0.0/16"): key(2)})
     assert covering(held, px.parse_address("10.9.1.1")) == px.parse("10.9.0.0/16")
     assert covering(held, px.parse_address("10.8.1.1")) == px.parse("10.0.0.0/8")
     assert covering(held, px.parse_address("2001:db8::1")) is None

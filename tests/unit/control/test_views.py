@@ -166,14 +166,14 @@ async def test_a_state_that_is_not_good_says_why() -> None:
     """Errors and refused prefixes make it degraded, and are told; the first ten, and how many more."""
     site = await settled()
     site.interface.errors["read"] = "cannot read the device: Device or resource busy"
-    site.interface.failures = {px.parse(f"10.{number}.0.0/16"): "refused" for number in range(12)}
+    site.interface.failures.update({px.parse(f"10.{number}.0.0/16"): "refused" for number in range(12)})
     (told,) = views(site).status(None, None)["interfaces"]
     assert told["state"] == "degraded"
     assert told["errors"][0] == "cannot read the device: Device or resource busy"
     assert told["errors"][1:] == [f"10.{number}.0.0/16: refused" for number in range(10)] + ["and 2 prefixes more"]
     site.interface.errors.clear()
     site.interface.failures.clear()
-    site.interface.dirty = {NET}
+    site.interface.dirty.add(NET)
     assert views(site).status(None, None)["interfaces"][0]["state"] == "syncing"
 
 

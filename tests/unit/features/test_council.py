@@ -16,8 +16,10 @@ from peerway.model.policy import Accept, PeerPolicy, Pinned, Policy
 from peerway.model.prefix import Prefix
 from peerway.model.route import NextHop, Path
 from peerway.model.selection import NOTHING, Reason, Selection
+from peerway.model.table import Table
+from tests.harness.columns import dumped
 from tests.harness.site import WG, gateway, key, via
-from tests.harness.small import A, B, small_world
+from tests.harness.small import A, B, own, small_world
 
 NET, HOST = px.parse("10.0.0.0/8"), px.parse("10.0.0.2")
 EXTRA = Path(254, 87, 1, (NextHop(WG),))
@@ -52,8 +54,8 @@ def test_the_claims_of_a_prefix_are_gathered() -> None:
     """Who is derived, who is pinned, who learned it and whom routes name: each from where it is known."""
     world = small_world("wg0", policy=Policy(pinned=Pinned.YIELDS))
     council, interface = Council(world), world.interfaces[WG]
-    world.rib.load({NET: via(A), gateway(A): via(B)})
-    interface.observe({NET: B, HOST: B})
+    world.rib.load(dumped({NET: via(A), gateway(A): via(B)}))
+    interface.observe(Table({NET: B, HOST: B}))
     interface.refresh_gateways()
     selection = interface.selector.select((via(A),))
     assert council.claims(interface, NET) == Claims(False, None, B, None, selection)
@@ -61,7 +63,7 @@ def test_the_claims_of_a_prefix_are_gathered() -> None:
     assert council.claims(interface, gateway(A)).derived == A
     assert council.claims(interface, gateway(A)).is_gateway
     interface.ledger.displaced[NET] = B
-    interface.own(NET, A)
+    own(interface, NET, A)
     assert council.claims(interface, NET) == Claims(False, None, B, A, selection)
     assert council.verdict(interface, NET).origin is Origin.LEARNED
     assert council.verdict(interface, NET).displaced == B
@@ -70,7 +72,7 @@ def test_the_claims_of_a_prefix_are_gathered() -> None:
 def test_a_verdict_asks_whether_the_peer_may() -> None:
     """Accept lists and limits of the interface are in the verdict."""
     world = small_world("wg0", policy=Policy(peers={A: PeerPolicy("a", (Accept.parse("192.0.2.0/24"),))}))
-    world.rib.load({NET: via(A)})
+    world.rib.load(dumped({NET: via(A)}))
     verdict = Council(world).verdict(world.interfaces[WG], NET)
     assert (verdict.owner, verdict.refused) == (None, ((A, Reason.NOT_ACCEPTED),))
 
@@ -79,7 +81,7 @@ def test_the_wishes_of_all_features_are_put_together() -> None:
     """Addresses are united, routes follow each other, and the first feature that names an owner is heard."""
     world = small_world("wg0")
     interface = world.interfaces[WG]
-    interface.observe({NET: A, HOST: A})
+    interface.observe(Table({NET: A, HOST: A}))
     interface.refresh_gateways()
     council = Council(world, (*FEATURES, Wishful))
     own = {address.address for address in council.addresses(interface)}
@@ -87,7 +89,7 @@ def test_the_wishes_of_all_features_are_put_together() -> None:
     assert council.routes(interface, NET) == (*Council(world).routes(interface, NET), EXTRA)
     assert council.claims(interface, HOST).derived == B
     assert council.claims(interface, NET).selection.peers == ((B, 1),)
-    world.rib.load({NET: via(A)})
+    world.rib.load(dumped({NET: via(A)}))
     assert council.claims(interface, NET).selection.peers == ((A, 1),)
 
 

@@ -12,9 +12,10 @@ from peerway.model.interface import Interface
 from peerway.model.policy import Policy, RouteSync
 from peerway.model.prefix import Prefix
 from peerway.model.route import RT_SCOPE_LINK, NextHop, Path
+from peerway.model.table import Table
 from peerway.model.world import World
 from tests.harness.site import WG, gateway
-from tests.harness.small import A, B, small_world
+from tests.harness.small import A, B, own, small_world
 
 NET, NET6 = px.parse("10.0.0.0/8"), px.parse("2001:db8::/32")
 HOST, HOST6 = px.parse("10.0.0.2"), px.parse("fd00::2")
@@ -24,7 +25,7 @@ def pinned(*prefixes: Prefix, policy: Policy | None = None) -> tuple[World, Inte
     """An interface whose peer A has these prefixes by somebody else's hand."""
     world = small_world("wg0", policy=policy)
     interface = world.interfaces[WG]
-    interface.observe(dict.fromkeys(prefixes, A))
+    interface.observe(Table(dict.fromkeys(prefixes, A)))
     interface.refresh_gateways()
     return world, interface
 
@@ -80,7 +81,7 @@ def test_the_direction_can_be_off(route_sync: RouteSync) -> None:
 def test_a_learned_prefix_is_not_echoed() -> None:
     """What a route gave is ours and gives no route; a pin that waits behind it keeps its own."""
     world, interface = pinned(NET)
-    interface.own(NET, A)
+    own(interface, NET, A)
     assert PeersToRoutes(world).routes(interface, NET) == ()
     interface.ledger.displaced[NET] = B
     assert PeersToRoutes(world).routes(interface, NET)[0].nexthops == (NextHop(WG, gateway(B)),)

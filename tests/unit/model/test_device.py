@@ -6,6 +6,7 @@ import pytest
 
 from peerway.model import prefix as px
 from peerway.model.device import AllowedIPsDelta, Backend, Device, Peer
+from tests.harness.columns import groups
 from tests.harness.site import key
 
 NET = px.parse("10.0.0.0/8")
@@ -22,8 +23,8 @@ def test_the_digest_of_a_preshared_key_does_not_print() -> None:
     ("delta", "expected"),
     [
         (AllowedIPsDelta(), False),
-        (AllowedIPsDelta(add=((NET, key(1)),)), True),
-        (AllowedIPsDelta(remove=((NET, key(1)),)), True),
+        (AllowedIPsDelta(add=groups([(NET, key(1))])), True),
+        (AllowedIPsDelta(remove=groups([(NET, key(1))])), True),
     ],
 )
 def test_a_delta_is_true_if_it_changes_anything(delta: AllowedIPsDelta, expected: bool) -> None:

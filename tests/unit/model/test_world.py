@@ -9,6 +9,8 @@ import pytest
 from peerway.model import prefix as px
 from peerway.model.link import Link
 from peerway.model.route import NextHop, NexthopObject, Path
+from peerway.model.table import Table
+from tests.harness.columns import dumped, pairs
 from tests.harness.site import OTHER, WG, gateway, via
 from tests.harness.small import A, B, small_world
 
@@ -52,10 +54,12 @@ def test_routes_of_ours_have_our_protocol_and_leave_through_the_interface_alone(
     elsewhere = replace(OWN, nexthops=(NextHop(WG + 1, gateway(A)),))
     both = replace(OWN, nexthops=(*OWN.nexthops, *elsewhere.nexthops), metric=1)
     on_object = Path(254, 87, 4096, nexthop_id=1)
-    made.rib.load({NET: (OWN, via(A), elsewhere, both, on_object)})
+    made.rib.load(dumped({NET: (OWN, via(A), elsewhere, both, on_object)}))
     assert made.own_routes(made.interfaces[WG], NET) == (OWN,)
     assert made.own_routes(made.interfaces[WG + 1], NET) == (elsewhere,)
     assert made.own_routes(made.interfaces[WG], NET6) == ()
+    assert pairs(made.all_own_routes(made.interfaces[WG])) == [(NET, OWN)]
+    assert pairs(made.all_own_routes(made.interfaces[WG + 1])) == [(NET, elsewhere)]
 
 
 def test_prefixes_of_a_gateway_that_changed_are_decided_again() -> None:
@@ -63,7 +67,7 @@ def test_prefixes_of_a_gateway_that_changed_are_decided_again() -> None:
     made = small_world("wg0")
     made.nexthops.load({1: NexthopObject(1, NextHop(WG, gateway(A)))})
     by_object = px.parse("10.9.0.0/16")
-    made.rib.load({NET: via(A), by_object: Path(254, 12, 0, nexthop_id=1), NET6: via(B)})
+    made.rib.load(dumped({NET: via(A), by_object: Path(254, 12, 0, nexthop_id=1), NET6: via(B)}))
     interface = made.interfaces[WG]
     made.dirty_paths(interface, {gateway(A)})
     assert interface.dirty == {NET, by_object}
@@ -73,9 +77,9 @@ def test_everything_is_all_that_anybody_says_something_about() -> None:
     """Routes, what is held, what waits and derived addresses: all are decided again."""
     made = small_world("wg0")
     interface = made.interfaces[WG]
-    made.rib.load({NET: via(A)})
-    interface.held = {NET6: A}
+    made.rib.load(dumped({NET: via(A)}))
+    interface.held = Table({NET6: A})
     waiting = px.parse("10.9.0.0/16")
-    interface.ledger.displaced = {waiting: B}
+    interface.ledger.displaced = Table({waiting: B})
     made.dirty_all(interface)
     assert interface.dirty == {NET, NET6, waiting, gateway(A), gateway(B)}
