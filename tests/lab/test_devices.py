@@ -27,6 +27,7 @@ from peerway.model.keys import PublicKey, Secret
 from peerway.model.link import Link
 from peerway.model.prefix import Prefix
 from peerway.model.setup import NO_KEY, DeviceConfig, PeerConfig
+from tests.harness.columns import groups
 from tests.harness.need import need_kernel_wireguard, need_program
 
 A, B, STRANGER = (PublicKey(bytes([number] * 32)) for number in (17, 34, 51))
@@ -75,11 +76,11 @@ async def handle(device: WireGuard) -> AsyncIterator[BaseDevice]:
 
 
 def adds(*pairs: tuple[Prefix, PublicKey]) -> AllowedIPsDelta:
-    return AllowedIPsDelta(add=pairs)
+    return AllowedIPsDelta(add=groups(pairs))
 
 
 def removes(*pairs: tuple[Prefix, PublicKey]) -> AllowedIPsDelta:
-    return AllowedIPsDelta(remove=pairs)
+    return AllowedIPsDelta(remove=groups(pairs))
 
 
 def many(count: int) -> list[Prefix]:
@@ -149,7 +150,7 @@ async def test_removal_that_names_another_peer_does_nothing(handle: BaseDevice) 
 async def test_moved_and_removed_in_one_delta(handle: BaseDevice) -> None:
     """Adds are done first, so a prefix that moves on survives its removal from the peer that had it."""
     await handle.apply(adds((ONE, A), (TWO, A)))
-    delta = AllowedIPsDelta(add=((ONE, B),), remove=((ONE, A), (TWO, A)))
+    delta = AllowedIPsDelta(groups(((ONE, B),)), groups(((ONE, A), (TWO, A))))
     assert await handle.apply(delta) == []
     assert (await handle.read()).allowed_ips == {ONE: B}
 
@@ -303,7 +304,7 @@ async def test_reading_is_whole_while_others_change(device: WireGuard, handle: B
             other = made_handle(device)
             try:
                 while not stop.is_set():
-                    await other.apply(AllowedIPsDelta(add=((ONE, B),), remove=((TWO, B),)))
+                    await other.apply(AllowedIPsDelta(groups(((ONE, B),)), groups(((TWO, B),))))
                     await asyncio.sleep(0.02)
             finally:
                 await other.close()

@@ -11,20 +11,23 @@ import asyncio
 import contextlib
 import errno
 import hashlib
+import itertools
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Final
 
-from peerway.model.device import AllowedIPs, AllowedIPsDelta, Backend, Reading
+from peerway.model import columns as cl
+from peerway.model.columns import Column
+from peerway.model.device import AllowedIPs, AllowedIPsDelta, Backend, Group, Reading
 from peerway.model.keys import LENGTH, PublicKey
 from peerway.model.ports import Refusal
-from peerway.model.prefix import Prefix
 from peerway.model.setup import DeviceConfig
 
-Pair = tuple[Prefix, PublicKey]
+Chunk = Sequence[Group]
+"""What one request says: at least one prefix, groups of one peer beside each other."""
 
 FRESH: Final = 0.1  # seconds for which a reading may tell who holds a prefix, before removals by throwaway peer
 _DIGEST_KEY: Final = os.urandom(LENGTH)
@@ -37,26 +40,49 @@ def digest(psk: bytes) -> bytes:
     return hashlib.blake2b(psk, key=_DIGEST_KEY, digest_size=16).digest()
 
 
-def chunks(pairs: Sequence[Pair], prefix_cost: int, peer_cost: int, budget: int) -> Iterator[list[Pair]]:
+def chunks(groups: Iterable[Group], prefix_cost: int, peer_cost: int, budget: int) -> Iterator[Chunk]:
     """
-    Cut pairs into requests of at most `budget`, each with its pairs ordered by peer.
+    Cut groups into requests of at most `budget`, ordered by peer.
     """
-    chunk: list[Pair] = []
-    cost, last = 0, None
-    for pair in sorted(pairs, key=itemgetter(1)):
-        cost += prefix_cost + (peer_cost if pair[1] is not last and pair[1] != last else 0)
-        last = pair[1]
-        if cost > budget and chunk:
-            yield chunk
-            chunk, cost = [], prefix_cost + peer_cost
-        chunk.append(pair)
+    chunk: list[Group] = []
+    left, last = budget, None
+    for key, column in sorted(groups, key=itemgetter(0)):
+        at = 0
+        while at < len(column):
+            if key != last:
+                left -= peer_cost
+            count = left // prefix_cost
+            if count < 1 and chunk:
+                yield chunk
+                chunk, left, last = [], budget, None
+                continue
+            chunk.append((key, column[at : at + max(count, 1)]))
+            left -= prefix_cost * len(chunk[-1][1])
+            at, last = at + max(count, 1), key
     if chunk:
         yield chunk
 
 
+def halves(chunk: Chunk) -> tuple[Chunk, Chunk]:
+    """
+    The first and the second half of a chunk of at least two prefixes.
+    """
+    left = sum(len(column) for _, column in chunk) // 2
+    first: list[Group] = []
+    second: list[Group] = []
+    for key, column in chunk:
+        cut = min(max(left, 0), len(column))
+        if cut:
+            first.append((key, column[:cut]))
+        if cut < len(column):
+            second.append((key, column[cut:]))
+        left -= cut
+    return first, second
+
+
 class BaseDevice(ABC):
     """
-    A WireGuard device (model.ports.DeviceHandle). Its subclasses say how a request is sent.
+    A WireGuard device (model.ports.DeviceHandle). Its subclasses say how a request is written and sent.
     """
 
     def __init__(self, name: str, ifindex: int) -> None:
@@ -83,9 +109,7 @@ class BaseDevice(ABC):
         """
         refusals: list[Refusal] = []
         async with self._lock:
-            for chunk in self._chunks(delta.add):
-                await self._each(self._give, chunk, refusals)
-                await asyncio.sleep(0)
+            await self._give_all(delta.add, refusals)
             await self._remove(delta.remove, refusals)
         return refusals
 
@@ -107,73 +131,133 @@ class BaseDevice(ABC):
     async def _configure(self, config: DeviceConfig) -> None: ...
 
     @abstractmethod
-    def _chunks(self, pairs: Sequence[Pair]) -> Iterator[list[Pair]]: ...
+    def _chunks(self, groups: Iterable[Group]) -> Iterator[Chunk]: ...
 
     @abstractmethod
-    async def _give(self, pairs: Sequence[Pair]) -> None: ...
+    def _give(self, chunk: Chunk) -> bytes: ...
 
     @abstractmethod
-    async def _take(self, pairs: Sequence[Pair]) -> None: ...
+    def _take(self, chunk: Chunk) -> bytes: ...
 
     @abstractmethod
-    async def _discard(self, prefixes: Sequence[Prefix], throwaway: PublicKey) -> None: ...
+    def _discard(self, columns: Iterable[Column], throwaway: PublicKey) -> bytes: ...
 
     @abstractmethod
-    async def _remove_peer(self, key: PublicKey) -> None: ...
+    def _remove_peer(self, key: PublicKey) -> bytes: ...
+
+    @abstractmethod
+    async def _begin(self, request: bytes) -> None:
+        """Send a change."""
+
+    @abstractmethod
+    async def _finish(self, *, more: bool = False) -> None:
+        """Wait for the answer to the change that was begun. If there are more, the event loop has a turn."""
 
     @abstractmethod
     def _refused(self, error: OSError) -> bool:
         """Whether the device answered, and may have meant a single prefix."""
 
+    async def _send(self, request: bytes) -> None:
+        await self._begin(request)
+        await self._finish()
+
     async def _each(
-        self, act: Callable[[Sequence[Pair]], Awaitable[None]], pairs: Sequence[Pair], refusals: list[Refusal]
+        self,
+        write: Callable[[Chunk], bytes],
+        chunks: Iterator[Chunk],
+        failed: Callable[[Chunk, OSError], Awaitable[bool]],
+    ) -> Iterator[Chunk]:
+        """
+        Send chunks; the next one is written while the device works. `failed` decides whether to go on; returns what
+        is left.
+        """
+        chunk = next(chunks, None)
+        request = write(chunk) if chunk else b""
+        while chunk:
+            following = None
+            try:
+                await self._begin(request)
+                following = next(chunks, None)
+                request = write(following) if following else b""
+                await self._finish(more=following is not None)
+            except OSError as error:
+                if not self._refused(error):
+                    raise
+                if not await failed(chunk, error):
+                    return itertools.chain((chunk,), (following,) if following else (), chunks)
+            chunk = following
+        return chunks
+
+    async def _give_all(self, groups: Iterable[Group], refusals: list[Refusal]) -> None:
+        async def failed(chunk: Chunk, error: OSError) -> bool:
+            await self._halve(lambda half: self._send(self._give(half)), chunk, error, refusals)
+            return True
+
+        await self._each(self._give, self._chunks(groups), failed)
+
+    async def _halve(
+        self, act: Callable[[Chunk], Awaitable[None]], chunk: Chunk, error: OSError, refusals: list[Refusal]
     ) -> None:
         # Halve a refused chunk until the prefix that is meant stands alone. Doing a part twice changes nothing.
-        try:
-            await act(pairs)
-        except OSError as error:
-            if not self._refused(error):
-                raise
-            if len(pairs) == 1:
-                refusals.append(Refusal(pairs[0][0], error.errno or errno.EINVAL, error.strerror or str(error)))
-                return
-            middle = len(pairs) // 2
-            await self._each(act, pairs[:middle], refusals)
-            await self._each(act, pairs[middle:], refusals)
+        if not self._refused(error):
+            raise error
+        if len(chunk) == 1 and len(chunk[0][1]) == 1:
+            prefix = cl.first(chunk[0][1])
+            refusals.append(Refusal(prefix, error.errno or errno.EINVAL, error.strerror or str(error)))
+            return
+        for half in halves(chunk):
+            try:
+                await act(half)
+            except OSError as again:
+                await self._halve(act, half, again, refusals)
 
-    async def _remove(self, pairs: Sequence[Pair], refusals: list[Refusal]) -> None:
-        holders: AllowedIPs = {}
-        read_at = -FRESH
-        for chunk in self._chunks(pairs):
-            if self._can_take and await self._taken(chunk, refusals):
-                continue
-            if time.monotonic() - read_at >= FRESH:
+    async def _remove(self, groups: Iterable[Group], refusals: list[Refusal]) -> None:
+        chunks = self._chunks(groups)
+        if self._can_take:
+            chunks = await self._take_all(chunks, refusals)
+        holders = AllowedIPs()
+        fresh_until = 0.0
+        for chunk in chunks:
+            if time.monotonic() >= fresh_until:
+                began = time.monotonic()
                 holders = (await self._read()).allowed_ips
-                read_at = time.monotonic()
-            held = [pair for pair in chunk if holders.get(pair[0]) == pair[1]]
+                now = time.monotonic()
+                fresh_until = now + max(FRESH, now - began)  # a reading is never fresher than the time that it takes
+            held = _held(chunk, holders)
             if held:
-                await self._each(self._throw_away, held, refusals)
+                try:
+                    await self._throw_away(held)
+                except OSError as error:
+                    await self._halve(self._throw_away, held, error, refusals)
             await asyncio.sleep(0)
 
-    async def _taken(self, pairs: Sequence[Pair], refusals: list[Refusal]) -> bool:
+    async def _take_all(self, chunks: Iterator[Chunk], refusals: list[Refusal]) -> Iterator[Chunk]:
         # The first removal is its own probe. An answer 0 proves nothing if the peer is gone, so EINVAL counts always.
-        try:
-            await self._take(pairs)
-        except OSError as error:
-            if not self._refused(error):
-                raise
+        async def failed(chunk: Chunk, error: OSError) -> bool:
             if error.errno == errno.EINVAL:
                 self._can_take = False
                 return False
-            await self._each(self._take, pairs, refusals)
-        await asyncio.sleep(0)
-        return True
+            await self._halve(lambda half: self._send(self._take(half)), chunk, error, refusals)
+            return True
 
-    async def _throw_away(self, pairs: Sequence[Pair]) -> None:
+        return await self._each(self._take, chunks, failed)
+
+    async def _throw_away(self, chunk: Chunk) -> None:
         throwaway = PublicKey(os.urandom(LENGTH))
         try:
-            await self._discard([prefix for prefix, _ in pairs], throwaway)
+            await self._send(self._discard([column for _, column in chunk], throwaway))
         except BaseException:
             with contextlib.suppress(OSError):
-                await self._remove_peer(throwaway)
+                await self._send(self._remove_peer(throwaway))
             raise
+
+
+def _held(chunk: Chunk, holders: AllowedIPs) -> Chunk:
+    """What of a chunk is at the peer that is named."""
+    held = []
+    for key, column in chunk:
+        code = holders.known(key)
+        mine = column[holders.find(column) == code] if code else column[:0]
+        if len(mine):
+            held.append((key, mine))
+    return held

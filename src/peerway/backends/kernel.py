@@ -6,24 +6,26 @@ import asyncio
 import errno
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
 from typing_extensions import override
 
-from peerway.backends.device import BaseDevice, Pair, chunks, digest
+from peerway.backends.device import BaseDevice, Chunk, chunks, digest
 from peerway.backends.netlink import NETLINK_GENERIC, NetlinkError, NetlinkSocket
-from peerway.model.device import Backend, Reading
+from peerway.model.columns import Column
+from peerway.model.device import Backend, Group, Reading
 from peerway.model.keys import PublicKey
-from peerway.model.prefix import Prefix
 from peerway.model.setup import DeviceConfig
 from peerway.protocols import genetlink, wireguard, wireguard_set
 from peerway.protocols.errors import RemoteProtocolError
+from peerway.protocols.gathering import Memory
 
 READINGS: Final = 8  # tries before a device counts as too busy to be read
 PATIENCE: Final = 0.01  # seconds before the second try; doubled each time, 1.3 s in all
 YIELD_EVERY: Final = 16  # messages of 32 KiB between two turns of the event loop
+LARGE: Final = 20_000  # AllowedIPs that are sorted beside the event loop
 _NOT_A_PREFIX: Final = frozenset((errno.ENODEV, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ETIMEDOUT))
 
 
@@ -46,6 +48,8 @@ class KernelDevice(BaseDevice):
         super().__init__(name, ifindex)
         self._socket: NetlinkSocket | None = None
         self._family = 0
+        self._memory = Memory()
+        self._begun = b""
 
     @property
     @override
@@ -90,7 +94,7 @@ class KernelDevice(BaseDevice):
 
     async def _read_once(self, *, in_a_hurry: bool) -> Reading | None:
         sock = self._open()
-        answer = wireguard.DeviceDump(digest)
+        answer = wireguard.DeviceDump(digest, self._memory)
         dump = sock.dump(self._family, wireguard.get_request(self.ifindex), doing=f"reading {self.name}")
         try:
             for count, (kind, payload) in enumerate(dump, 1):
@@ -98,12 +102,17 @@ class KernelDevice(BaseDevice):
                     answer.feed(payload)
                 if count % YIELD_EVERY == 0 and not in_a_hurry:
                     await asyncio.sleep(0)
-            return None if dump.interrupted else answer.reading()
+            return None if dump.interrupted else await self._whole(answer)
         except BaseException as error:
             self._close()  # the rest of the dump would stand in the way of the next one
             if isinstance(error, RemoteProtocolError):
                 raise OSError(errno.EPROTO, f"{self.name}: {error}") from error
             raise
+
+    async def _whole(self, answer: wireguard.DeviceDump) -> Reading:
+        reading = await asyncio.to_thread(answer.reading) if answer.size > LARGE else answer.reading()
+        self._memory = answer.memory
+        return reading
 
     def _set(self, payload: bytes, doing: str) -> None:
         self._open().request(self._family, 0, payload, doing=f"{doing} {self.name}")
@@ -115,24 +124,34 @@ class KernelDevice(BaseDevice):
             await asyncio.sleep(0)
 
     @override
-    def _chunks(self, pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
-        return chunks(pairs, wireguard_set.PREFIX_COST, wireguard_set.PEER_COST, wireguard_set.BUDGET)
+    def _chunks(self, groups: Iterable[Group]) -> Iterator[Chunk]:
+        return chunks(groups, wireguard_set.PREFIX_COST, wireguard_set.PEER_COST, wireguard_set.BUDGET)
 
     @override
-    async def _give(self, pairs: Sequence[Pair]) -> None:
-        self._set(wireguard_set.give(self.ifindex, pairs), "giving AllowedIPs of")
+    def _give(self, chunk: Chunk) -> bytes:
+        return wireguard_set.give(self.ifindex, chunk)
 
     @override
-    async def _take(self, pairs: Sequence[Pair]) -> None:
-        self._set(wireguard_set.take(self.ifindex, pairs), "taking AllowedIPs of")
+    def _take(self, chunk: Chunk) -> bytes:
+        return wireguard_set.take(self.ifindex, chunk)
 
     @override
-    async def _discard(self, prefixes: Sequence[Prefix], throwaway: PublicKey) -> None:
-        self._set(wireguard_set.discard(self.ifindex, prefixes, throwaway), "taking AllowedIPs of")
+    def _discard(self, columns: Iterable[Column], throwaway: PublicKey) -> bytes:
+        return wireguard_set.discard(self.ifindex, columns, throwaway)
 
     @override
-    async def _remove_peer(self, key: PublicKey) -> None:
-        self._set(wireguard_set.remove_peer(self.ifindex, key), "removing a peer of")
+    def _remove_peer(self, key: PublicKey) -> bytes:
+        return wireguard_set.remove_peer(self.ifindex, key)
+
+    @override
+    async def _begin(self, request: bytes) -> None:
+        self._begun = request
+
+    @override
+    async def _finish(self, *, more: bool = False) -> None:
+        self._set(self._begun, "changing AllowedIPs of")  # the kernel works while we send
+        if more:
+            await asyncio.sleep(0)
 
     @override
     def _refused(self, error: OSError) -> bool:

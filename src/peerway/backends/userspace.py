@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from typing_extensions import override
 
-from peerway.backends.device import BaseDevice, Pair, chunks, digest
-from peerway.model.device import Backend, Reading
+from peerway.backends.device import BaseDevice, Chunk, chunks, digest
+from peerway.backends.uapisocket import UapiSocket
+from peerway.model.columns import Column
+from peerway.model.device import Backend, Group, Reading
 from peerway.model.keys import PublicKey
-from peerway.model.prefix import Prefix
 from peerway.model.setup import DeviceConfig
-from peerway.protocols import uapi
+from peerway.protocols import uapi, uapi_set
 from peerway.protocols.errors import RemoteProtocolError
+from peerway.protocols.gathering import Memory
 
 TIMEOUT: Final = 5  # seconds without a sign of life
 LINES: Final = 1500  # of one request: others wait a millisecond or two
-_PART: Final = 1 << 18
+PART: Final = 1 << 17  # bytes of an answer that are read between two turns of the event loop
+SHORT: Final = 4096  # bytes of an answer that is read as it comes
+PAUSE: Final = 0.001  # seconds in which the parts of a long answer gather
+HURRY: Final = 0.0002  # seconds for which all else may wait for a short answer
+HURRY_LONG: Final = 0.0015  # and for the answer to one of many requests
+LARGE: Final = 20_000  # AllowedIPs that are sorted beside the event loop
+
+T = TypeVar("T")
 
 
 class RefusedError(OSError):
@@ -30,20 +40,21 @@ class RefusedError(OSError):
     """
 
 
-class _ClosedError(OSError):
-    """The program closed the connection before it said anything."""
-
-
 class UserspaceDevice(BaseDevice):
     """
     A WireGuard device of a userspace program. One connection is kept; after an errno it is out of step (the program
-    goes on reading what it refused), so a new one is made.
+    goes on reading what it refused), so a new one is made. It also reads beyond a request and drops that, so nothing is
+    sent before the answer came.
     """
 
     def __init__(self, name: str, ifindex: int, path: Path) -> None:
         super().__init__(name, ifindex)
         self._path = path
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._socket: UapiSocket | None = None
+        self._memory = Memory()
+        self._asked = b""
+        self._waiting = False  # for the answer to what was asked
+        self._may_be_dead = False  # the connection is kept from earlier, and nothing was heard since
 
     @property
     @override
@@ -52,103 +63,161 @@ class UserspaceDevice(BaseDevice):
 
     @override
     async def close(self) -> None:
-        if self._streams:
-            # close() still sends what is waiting, so that no request is left half said.
-            self._streams[1].close()
-            self._streams = None
+        self._close()
+
+    def _close(self) -> None:
+        self._waiting = False
+        if self._socket:
+            self._socket.close()
+            self._socket = None
 
     @override
     async def _read(self) -> Reading:
-        return (await self._ask(uapi.GET)).reading(self.name, self.ifindex)
+        answer = await self._guard(self._get())
+        if answer.size > LARGE:
+            reading = await asyncio.to_thread(answer.reading, self.name, self.ifindex)
+        else:
+            reading = answer.reading(self.name, self.ifindex)
+        self._memory = answer.memory
+        return reading
 
     @override
     async def _configure(self, config: DeviceConfig) -> None:
-        await self._ask(uapi.configure(config))
+        await self._send(uapi_set.configure(config))
 
     @override
-    def _chunks(self, pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
-        return chunks(pairs, 1, 2, LINES)
+    def _chunks(self, groups: Iterable[Group]) -> Iterator[Chunk]:
+        return chunks(groups, 1, 2, LINES)
 
     @override
-    async def _give(self, pairs: Sequence[Pair]) -> None:
-        await self._ask(uapi.give(pairs))
+    def _give(self, chunk: Chunk) -> bytes:
+        return uapi_set.give(chunk)
 
     @override
-    async def _take(self, pairs: Sequence[Pair]) -> None:
-        await self._ask(uapi.take(pairs))
+    def _take(self, chunk: Chunk) -> bytes:
+        return uapi_set.take(chunk)
 
     @override
-    async def _discard(self, prefixes: Sequence[Prefix], throwaway: PublicKey) -> None:
-        await self._ask(uapi.discard(prefixes, throwaway))
+    def _discard(self, columns: Iterable[Column], throwaway: PublicKey) -> bytes:
+        return uapi_set.discard(columns, throwaway)
 
     @override
-    async def _remove_peer(self, key: PublicKey) -> None:
-        await self._ask(uapi.remove_peer(key))
+    def _remove_peer(self, key: PublicKey) -> bytes:
+        return uapi_set.remove_peer(key)
+
+    @override
+    async def _begin(self, request: bytes) -> None:
+        await self._guard(self._ask(request))
+
+    @override
+    async def _finish(self, *, more: bool = False) -> None:
+        await self._guard(self._hear(more=more))
 
     @override
     def _refused(self, error: OSError) -> bool:
         return isinstance(error, RefusedError)
 
-    async def _ask(self, request: bytes) -> uapi.Answer:
-        kept = self._streams is not None
+    async def _guard(self, steps: Coroutine[None, None, T]) -> T:
+        """Whatever goes wrong, the connection is out of step then."""
         try:
-            return await self._ask_once(request)
-        except _ClosedError:
-            if not kept:
-                raise
-        # The program was started again since; to ask twice does no harm.
-        return await self._ask_once(request)
-
-    async def _ask_once(self, request: bytes) -> uapi.Answer:
-        try:
-            answer = await self._converse(request)
+            return await steps
         except TimeoutError:
-            self._abort()
-            raise OSError(
-                errno.ETIMEDOUT, f"{self.name}: the userspace WireGuard at {self._path} gave no answer in {TIMEOUT} s"
-            ) from None
+            self._close()
+            words = f"{self.name}: the userspace WireGuard at {self._path} gave no answer in {TIMEOUT} s"
+            raise OSError(errno.ETIMEDOUT, words) from None
         except RemoteProtocolError as error:
-            self._abort()
+            self._close()
             raise OSError(errno.EPROTO, f"{self.name}: {error}") from error
         except BaseException:
-            await self.close()
+            self._close()
             raise
-        if answer.errno:
-            await self.close()
-            words = os.strerror(answer.errno)
-            raise RefusedError(answer.errno, f"{self.name}: the userspace WireGuard refused the request: {words}")
-        return answer
 
-    async def _converse(self, request: bytes) -> uapi.Answer:
-        reader, writer = await self._connection()
+    async def _ask(self, request: bytes) -> None:
+        if self._waiting:
+            self._close()
+        self._may_be_dead = self._socket is not None
+        sock = self._socket or await self._connected()
+        self._asked, self._waiting = request, True
+        with contextlib.suppress(ConnectionError):  # which is seen where the answer is waited for
+            await sock.send(request)
+
+    async def _hear(self, *, more: bool) -> None:
+        if more:
+            await asyncio.sleep(0)  # the program works while others have their turn
+        hurry = HURRY_LONG if more else HURRY
+        heard = await self._part(hurry)
+        while heard != uapi.DONE and not self._is_whole(heard):
+            heard += await self._part(hurry)
+        self._waiting = False
+
+    def _is_whole(self, heard: bytes) -> bool:
+        """Whether this, which is no plain success, is all of an answer; raises if it is an error."""
         answer = uapi.Answer(digest)
-        writer.write(request)
-        heard = False
+        answer.feed(heard)
+        self._check(answer)
+        return answer.done
+
+    def _check(self, answer: uapi.Answer) -> None:
+        if answer.done and answer.errno:
+            words = f"{self.name}: the userspace WireGuard refused the request: {os.strerror(answer.errno)}"
+            raise RefusedError(answer.errno, words)
+
+    async def _get(self) -> uapi.Answer:
+        await self._ask(uapi.GET)
+        answer = uapi.Answer(digest, self._memory)
+        part = await self._part(HURRY)
+        answer.feed(part)
+        size = len(part)
         while not answer.done:
-            try:
-                async with asyncio.timeout(TIMEOUT):
-                    part = await reader.read(_PART)
-            except ConnectionError:
-                part = b""
-            if not part:
-                words = f"{self.name}: the userspace WireGuard at {self._path} closed the connection"
-                raise OSError(errno.ENODEV, words) if heard else _ClosedError(errno.ENODEV, words)
-            heard = True
+            part = await self._part(0) if size <= SHORT else await self._long_part()
             answer.feed(part)
+            size += len(part)
+        self._waiting = False
+        self._check(answer)
         return answer
 
-    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._streams is None:
-            try:
-                async with asyncio.timeout(TIMEOUT):
-                    self._streams = await asyncio.open_unix_connection(self._path, limit=_PART)
-            except (FileNotFoundError, ConnectionRefusedError):
-                raise OSError(
-                    errno.ENODEV, f"{self.name}: no userspace WireGuard listens at {self._path} any more"
-                ) from None
-        return self._streams
+    async def _part(self, hurry: float) -> bytes:
+        """The next part of an answer. Raises OSError ENODEV at its end."""
+        sock = self._socket
+        part: bytes | None = b""
+        if sock:
+            with contextlib.suppress(ConnectionError):
+                part = sock.receive_soon(PART, hurry) if hurry else None
+                if part is None:
+                    part = await sock.receive(PART)
+        if part:
+            self._may_be_dead = False
+            return part
+        if not self._may_be_dead:
+            words = f"{self.name}: the userspace WireGuard at {self._path} closed the connection"
+            raise OSError(errno.ENODEV, words)
+        # The program was started again since; to ask twice does no harm.
+        self._close()
+        await self._ask(self._asked)
+        return await self._part(hurry)
 
-    def _abort(self) -> None:
-        if self._streams:
-            self._streams[1].transport.abort()
-            self._streams = None
+    async def _long_part(self) -> bytes:
+        """Several parts of an answer: it is written a page at a time, and to be woken costs more than to read."""
+        parts: list[bytes] = []
+        size = 0
+        while size < PART and not (parts and parts[-1].endswith(b"\n\n")):
+            part: bytes | None = None
+            with contextlib.suppress(ConnectionError):
+                part = self._socket.receive_waiting(PART) if self._socket else None
+            if not part:
+                await asyncio.sleep(PAUSE)
+                part = await self._part(HURRY)
+            parts.append(part)
+            size += len(part)
+        await asyncio.sleep(0)
+        return b"".join(parts)
+
+    async def _connected(self) -> UapiSocket:
+        sock = self._socket = UapiSocket(TIMEOUT)
+        try:
+            await sock.connect(self._path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise OSError(
+                errno.ENODEV, f"{self.name}: no userspace WireGuard listens at {self._path} any more"
+            ) from None
+        return sock

@@ -1,32 +1,38 @@
-"""WireGuard's cross-platform userspace protocol: `get=1` and `set=1` in lines of text, over a unix socket.
+"""Answers of WireGuard's cross-platform userspace protocol: lines of text, over a unix socket.
 
-Reads answers as they arrive, a part at a time, and writes requests. Keys are in hexadecimal here; secrets are dropped
-where they are read. Source: https://www.wireguard.com/xplatform/
+They are read as they arrive, a part at a time. Keys are in hexadecimal here; secrets are dropped where they are read.
+Source: https://www.wireguard.com/xplatform/
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
-from operator import itemgetter
+import re
+from collections.abc import Callable
 from typing import Final
 
 from nacl.bindings import crypto_scalarmult_base
 
+from peerway.model import columns as cl
 from peerway.model import prefix as px
-from peerway.model.device import AllowedIPs, Backend, Device, Peer, Reading
-from peerway.model.keys import LENGTH, PublicKey, Secret
+from peerway.model.device import Backend, Device, Peer, Reading
+from peerway.model.keys import LENGTH, PublicKey
 from peerway.model.prefix import Prefix
-from peerway.model.setup import DeviceConfig, Endpoint, PeerConfig
+from peerway.protocols import uapi_columns
 from peerway.protocols.errors import RemoteProtocolError
+from peerway.protocols.gathering import Gathering, Memory, Unit
 
 GET: Final = b"get=1\n\n"
+DONE: Final = b"errno=0\n\n"
 MAX_LINE: Final = 65536  # far above any line that has a meaning
+UNIT: Final = 1 << 17  # bytes of `allowed_ip=` lines that are read at a time, in a millisecond or less
+FEW: Final = 1 << 10  # bytes of lines that are read one by one as quickly
 
 Digest = Callable[[bytes], bytes]
-Pairs = Iterable[tuple[Prefix, PublicKey]]
 
+_IP: Final = uapi_columns.HEAD
+_OTHER_LINE: Final = re.compile(rb"\n(?!allowed_ip=)")
+_TAIL: Final = 64  # bytes, in which an answer's last lines stand
 _OCTETS: Final = {str(number).encode(): number for number in range(256)}
 _LENGTHS: Final = {str(number).encode(): number for number in range(33)}
 _NO_KEY: Final = bytes(LENGTH)
@@ -60,10 +66,10 @@ class Answer:
     """
 
     __slots__ = (
-        "_allowed_ips",
         "_device",
         "_digest",
         "_fields",
+        "_gathering",
         "_key",
         "_peers",
         "_public_key",
@@ -72,9 +78,10 @@ class Answer:
         "errno",
     )
 
-    def __init__(self, digest: Digest) -> None:
+    def __init__(self, digest: Digest, memory: Memory | None = None) -> None:
         """
-        `digest` turns a preshared key into what may be remembered of it (model.device.Peer.psk).
+        `digest` turns a preshared key into what may be remembered of it (model.device.Peer.psk). `memory` is what the
+        last answer of the same device left.
         """
         self._digest = digest
         self._rest = b""
@@ -82,7 +89,7 @@ class Answer:
         self._public_key: PublicKey | None = None
         self._device = self._fields = _Fields()
         self._peers: dict[PublicKey, _Fields] = {}
-        self._allowed_ips: AllowedIPs = {}
+        self._gathering = Gathering(memory)
         self.errno: int | None = None
         self.done = False
 
@@ -90,40 +97,66 @@ class Answer:
         """
         Take the next part. Raises RemoteProtocolError, which names the field and never its value.
         """
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) > MAX_LINE:
+        data = self._rest + data if self._rest else data
+        end = data.rfind(b"\n") + 1
+        if len(data) - end > MAX_LINE:
             raise RemoteProtocolError("uapi: a line has no end")
-        allowed_ips, octets, lengths = self._allowed_ips, _OCTETS, _LENGTHS
-        for line in lines:
-            if line[:11] != b"allowed_ip=":
-                self._line(line)
-                continue
-            # The hot line: a table may have a million. Look-ups are both the fastest reader and a strict one.
-            address, _, length = line[11:].partition(b"/")
-            try:
-                a, b, c, d = address.split(b".")
-                spare = 32 - lengths[length]
-                number = octets[a] << 24 | octets[b] << 16 | octets[c] << 8 | octets[d]
-            except (KeyError, ValueError):
-                prefix = _prefix(line[11:])
+        at = 0
+        while at < end:
+            if data.startswith(_IP, at):
+                stop = _end_of_unit(data, at, end)
+                if not stop:
+                    break
+                stop = self._unit(data, at, stop)
             else:
-                prefix = Prefix((number >> spare << spare) << 8 | 32 - spare)
-            if self._key is None or self.done:
-                raise RemoteProtocolError("uapi: an allowed_ip belongs to no public_key")
-            allowed_ips[prefix] = self._key
+                stop = data.index(b"\n", at) + 1
+                self._line(data[at : stop - 1])
+            at = stop
+        self._rest = data[at:]
         if self.done and self._rest:
             raise RemoteProtocolError("uapi: more than an answer came")
 
     def reading(self, name: str, ifindex: int) -> Reading:
         """
-        What `get=1` was answered. The map of AllowedIPs is handed over, not copied.
+        What `get=1` was answered.
         """
         peers = {key: _peer(key, fields) for key, fields in self._peers.items()}
         numbers = self._device.numbers
         port, mark = numbers.get("listen_port", 0), numbers.get("fwmark", 0)
         device = Device(name, ifindex, Backend.USERSPACE, self._public_key, port, mark, peers)
-        return Reading(device, self._allowed_ips)
+        return Reading(device, self._gathering.table())
+
+    @property
+    def size(self) -> int:
+        """
+        How many prefixes were told.
+        """
+        return self._gathering.size
+
+    @property
+    def memory(self) -> Memory:
+        """
+        After `reading`: what the next answer of the same device may know of this one.
+        """
+        return self._gathering.memory
+
+    def _unit(self, data: bytes, at: int, stop: int) -> int:
+        """Take lines that begin with an `allowed_ip`. Returns where they end, if another line is among them."""
+        if self._key is None or self.done:
+            raise RemoteProtocolError("uapi: an allowed_ip belongs to no public_key")
+        text = data[at:stop]
+        digest = self._gathering.digest(text)
+        unit: Unit | None = None
+        if not self._gathering.knows(digest):
+            unit = _read_columns(text)
+            if unit is None:
+                odd = _OTHER_LINE.search(text)
+                if odd:
+                    text = text[: odd.start() + 1]
+                    digest = self._gathering.digest(text)
+                unit = _read_lines(text)
+        self._gathering.add(self._key, digest, unit)
+        return at + len(text)
 
     def _line(self, line: bytes) -> None:
         if self.done:
@@ -197,6 +230,54 @@ def _text(name: bytes, value: bytes) -> str:
         raise RemoteProtocolError(f"uapi: {name.decode()} is not ASCII") from None
 
 
+def _end_of_unit(data: bytes, at: int, end: int) -> int:
+    """
+    Where the unit of `allowed_ip` lines that begins at `at` ends, 0 if that did not come yet. The same lines are cut
+    into the same units, wherever the stream was cut.
+    """
+    window = min(at + UNIT, end)
+    stop = data.find(b"\npublic_key=", at, window)
+    if stop < 0 and end - at < UNIT:
+        last = max(at, end - _TAIL)
+        stop = data.find(b"\nerrno=", last, window)
+        if stop < 0:
+            stop = data.find(b"\n\n", last, window)
+        if stop < 0:
+            return 0
+    elif stop < 0:
+        return data.rfind(b"\n", at, window) + 1 or data.index(b"\n", at) + 1
+    while not data.startswith(_IP, line := data.rfind(b"\n", at, stop) + 1 or at):
+        stop = line - 1
+    return stop + 1
+
+
+def _read_columns(text: bytes) -> Unit | None:
+    try:
+        return uapi_columns.read(text) if len(text) > FEW else None
+    except uapi_columns.OddError:
+        return None
+
+
+def _read_lines(text: bytes) -> Unit:
+    """The slow reader, which knows each way to write a prefix."""
+    v4: list[Prefix] = []
+    v6: list[Prefix] = []
+    octets, lengths = _OCTETS, _LENGTHS
+    for line in text.split(b"\n")[:-1]:
+        value = line[len(_IP) :]
+        address, _, length = value.partition(b"/")
+        try:
+            a, b, c, d = address.split(b".")
+            spare = 32 - lengths[length]
+            number = octets[a] << 24 | octets[b] << 16 | octets[c] << 8 | octets[d]
+        except (KeyError, ValueError):
+            prefix = _prefix(value)
+            (v6 if prefix & px.V6 else v4).append(prefix)
+        else:
+            v4.append(Prefix((number >> spare << spare) << 8 | 32 - spare))
+    return cl.make(px.AF_INET, v4), cl.make(px.AF_INET6, v6)
+
+
 def _prefix(value: bytes) -> Prefix:
     address, slash, length = value.partition(b"/")
     try:
@@ -207,91 +288,3 @@ def _prefix(value: bytes) -> Prefix:
     except ValueError:
         raise RemoteProtocolError("uapi: an allowed_ip is no prefix") from None
     return px.make(px.AF_INET if parsed.version == 4 else px.AF_INET6, parsed.packed, bits)
-
-
-def give(pairs: Pairs) -> bytes:
-    """
-    A set request that gives prefixes to peers; pairs of one peer shall stand together. No peer is created.
-    """
-    return _request(_blocks(pairs, "update_only=true\n", "allowed_ip="))
-
-
-def take(pairs: Pairs) -> bytes:
-    """
-    A set request that takes each prefix from the peer that is named, and from no other. Not known to wireguard-go
-    before May 2025, which answers with an errno.
-    """
-    return _request(_blocks(pairs, "update_only=true\n", "allowed_ip=-"))
-
-
-def discard(prefixes: Iterable[Prefix], throwaway: PublicKey) -> bytes:
-    """
-    A set request that takes prefixes from WHOEVER holds them: a new peer gets them, and goes with them.
-    """
-    key = throwaway.hex()
-    given = (f"allowed_ip={px.text(prefix)}\n" for prefix in prefixes)
-    return _request((f"public_key={key}\n", *given, f"public_key={key}\nremove=true\n"))
-
-
-def remove_peer(key: PublicKey) -> bytes:
-    """
-    A set request that removes a peer; none is fine.
-    """
-    return _request((f"public_key={key.hex()}\nremove=true\n",))
-
-
-def configure(config: DeviceConfig) -> bytes:
-    """
-    A set request that asks for all of a configuration. Raises ValueError with a sentence for a bad endpoint.
-    """
-    lines: list[str] = []
-    if config.private_key is not None:
-        lines.append(f"private_key={_hex(config.private_key)}\n")
-    if config.listen_port is not None:
-        lines.append(f"listen_port={config.listen_port}\n")
-    if config.fwmark is not None:
-        lines.append(f"fwmark={config.fwmark}\n")
-    if config.replace_peers:
-        lines.append("replace_peers=true\n")
-    for peer in config.peers:
-        lines += _configure_peer(peer)
-    return _request(lines)
-
-
-def _configure_peer(peer: PeerConfig) -> Iterator[str]:
-    yield f"public_key={peer.public_key.hex()}\n"
-    if peer.remove:
-        yield "remove=true\n"
-        return
-    if peer.update_only:
-        yield "update_only=true\n"
-    if peer.psk is not None:
-        yield f"preshared_key={_hex(peer.psk)}\n"
-    if peer.endpoint is not None:
-        Endpoint.parse(peer.endpoint)
-        yield f"endpoint={peer.endpoint}\n"
-    if peer.keepalive is not None:
-        yield f"persistent_keepalive_interval={peer.keepalive}\n"
-    if peer.replace_allowed_ips:
-        yield "replace_allowed_ips=true\n"
-    for prefix in peer.allowed_ips:
-        yield f"allowed_ip={px.text(prefix)}\n"
-
-
-def _hex(secret: Secret) -> str:
-    return secret.reveal().hex()
-
-
-def _blocks(pairs: Pairs, flags: str, verb: str) -> Iterator[str]:
-    for key, group in groupby(pairs, itemgetter(1)):
-        yield f"public_key={key.hex()}\n{flags}"
-        for prefix, _ in group:
-            if prefix < px.V6:  # written out, for there may be a million
-                n = prefix >> 8
-                yield f"{verb}{n >> 24}.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}/{prefix & 255}\n"
-            else:
-                yield f"{verb}{px.text(prefix)}\n"
-
-
-def _request(lines: Iterable[str]) -> bytes:
-    return "".join(("set=1\n", *lines, "\n")).encode()

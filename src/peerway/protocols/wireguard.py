@@ -7,18 +7,17 @@ has all of its attributes, later ones only the key and more AllowedIPs. Secrets 
 from __future__ import annotations
 
 import ipaddress
-import sys
 from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
 from peerway.model import prefix as px
-from peerway.model.device import AllowedIPs, Backend, Device, Peer, Reading
+from peerway.model.device import Backend, Device, Peer, Reading
 from peerway.model.keys import LENGTH, PublicKey
-from peerway.model.prefix import Prefix
-from peerway.protocols import genetlink
+from peerway.protocols import genetlink, wireguard_entries
 from peerway.protocols import netlink as nl
 from peerway.protocols.errors import RemoteProtocolError
+from peerway.protocols.gathering import Gathering, Memory
 
 FAMILY: Final = "wireguard"
 VERSION: Final = 1
@@ -44,31 +43,9 @@ WGPEER_A_RX_BYTES: Final = 7
 WGPEER_A_TX_BYTES: Final = 8
 WGPEER_A_ALLOWEDIPS: Final = 9
 
-WGALLOWEDIP_A_FAMILY: Final = 1
-WGALLOWEDIP_A_IPADDR: Final = 2
-WGALLOWEDIP_A_CIDR_MASK: Final = 3
-WGALLOWEDIP_A_FLAGS: Final = 4
-
 SOCKADDR_IN: Final = Struct("=H2s4s8x")  # family, port, address
 SOCKADDR_IN6: Final = Struct("=H2s4x16sI")  # family, port, flow info left out, address, scope
 _TIMESPEC: Final = Struct("=qq")
-
-# One AllowedIP, as the kernel lays it out: a nest of prefix length, family and address. All but length and address is
-# the same in each, so the rest is compared as bytes and the address comes out as one big-endian number.
-_ORDER: Final = sys.byteorder
-_ENTRY_V4: Final = Struct("!8sB15sI")
-_ENTRY_V6: Final = Struct("!8sB15sQQ")
-
-
-def _entry_parts(family: int, address_length: int) -> tuple[bytes, bytes]:
-    attribute = nl.ATTRIBUTE.pack
-    head = attribute(24 + address_length, nl.NLA_F_NESTED) + attribute(5, WGALLOWEDIP_A_CIDR_MASK)
-    middle = bytes(3) + attribute(6, WGALLOWEDIP_A_FAMILY) + family.to_bytes(2, _ORDER) + bytes(2)
-    return head, middle + attribute(4 + address_length, WGALLOWEDIP_A_IPADDR)
-
-
-HEAD_V4, MIDDLE_V4 = _entry_parts(px.AF_INET, 4)
-HEAD_V6, MIDDLE_V6 = _entry_parts(px.AF_INET6, 16)
 
 
 def get_request(ifindex: int) -> bytes:
@@ -83,16 +60,17 @@ class DeviceDump:
     The answer to a dump, put together from its messages.
     """
 
-    __slots__ = ("_allowed_ips", "_device", "_digest", "_peers")
+    __slots__ = ("_device", "_digest", "_gathering", "_peers")
 
-    def __init__(self, digest: Callable[[bytes], bytes]) -> None:
+    def __init__(self, digest: Callable[[bytes], bytes], memory: Memory | None = None) -> None:
         """
-        `digest` turns a preshared key into what may be remembered of it (model.device.Peer.psk).
+        `digest` turns a preshared key into what may be remembered of it (model.device.Peer.psk). `memory` is what the
+        last dump of the same device left.
         """
         self._digest = digest
         self._device: dict[int, memoryview] = {}
         self._peers: dict[PublicKey, Peer] = {}
-        self._allowed_ips: AllowedIPs = {}
+        self._gathering = Gathering(memory)
 
     def feed(self, payload: nl.Buffer) -> None:
         """
@@ -108,7 +86,7 @@ class DeviceDump:
 
     def reading(self) -> Reading:
         """
-        The device. The map of AllowedIPs is handed over, not copied. Raises RemoteProtocolError if nothing came.
+        The device. Raises RemoteProtocolError if nothing came.
         """
         found = self._device
         if WGDEVICE_A_IFINDEX not in found or WGDEVICE_A_IFNAME not in found:
@@ -122,7 +100,21 @@ class DeviceDump:
             nl.u32(found[WGDEVICE_A_FWMARK]) if WGDEVICE_A_FWMARK in found else 0,
             self._peers,
         )
-        return Reading(device, self._allowed_ips)
+        return Reading(device, self._gathering.table())
+
+    @property
+    def size(self) -> int:
+        """
+        How many prefixes were told.
+        """
+        return self._gathering.size
+
+    @property
+    def memory(self) -> Memory:
+        """
+        After `reading`: what the next dump of the same device may know of this one.
+        """
+        return self._gathering.memory
 
     def _peer(self, nest: memoryview) -> None:
         found = nl.attributes(nest)
@@ -133,7 +125,9 @@ class DeviceDump:
         if found or key not in self._peers:
             self._peers[key] = _peer(key, found, self._digest)
         if allowed_ips:
-            _read_allowed_ips(allowed_ips, key, self._allowed_ips)
+            digest = self._gathering.digest(allowed_ips)
+            known = self._gathering.knows(digest)
+            self._gathering.add(key, digest, None if known else wireguard_entries.read(allowed_ips))
 
 
 def _key(value: memoryview) -> PublicKey:
@@ -177,40 +171,3 @@ def _endpoint(value: memoryview) -> str:
         zone = f"%{scope}" if scope else ""
         return f"[{ipaddress.IPv6Address(address)}{zone}]:{int.from_bytes(port, 'big')}"
     raise RemoteProtocolError(f"wireguard: an endpoint of family {family} has {size} bytes")
-
-
-def _read_allowed_ips(nest: memoryview, key: PublicKey, into: AllowedIPs) -> None:
-    # There may be a million. What the kernel writes today is read in one step each; anything else goes the slow way.
-    v4, v6, at, end = _ENTRY_V4.unpack_from, _ENTRY_V6.unpack_from, 0, len(nest)
-    while at < end:
-        left = end - at
-        if left >= 28:
-            head, bits, middle, number = v4(nest, at)
-            if head == HEAD_V4 and middle == MIDDLE_V4 and bits <= 32:
-                spare = 32 - bits
-                into[Prefix((number >> spare << spare) << 8 | bits)] = key
-                at += 28
-                continue
-        if left >= 40:
-            head, bits, middle, high, low = v6(nest, at)
-            if head == HEAD_V6 and middle == MIDDLE_V6 and bits <= 128:
-                spare = 128 - bits
-                into[Prefix(px.V6 | ((high << 64 | low) >> spare << spare) << 8 | bits)] = key
-                at += 40
-                continue
-        _, value = next(nl.walk(nest[at:]))
-        into[_prefix(nl.attributes(value))] = key
-        at += nl.aligned(len(value) + 4)
-
-
-def _prefix(found: dict[int, memoryview]) -> Prefix:
-    try:
-        family = nl.u16(found[WGALLOWEDIP_A_FAMILY])
-        address = bytes(found[WGALLOWEDIP_A_IPADDR])
-        length = nl.u8(found[WGALLOWEDIP_A_CIDR_MASK])
-    except KeyError:
-        raise RemoteProtocolError("wireguard: an allowed IP lacks an attribute") from None
-    size = {px.AF_INET: 4, px.AF_INET6: 16}.get(family)
-    if len(address) != size or length > 8 * size:
-        raise RemoteProtocolError(f"wireguard: an allowed IP of family {family} has {len(address)} bytes and /{length}")
-    return px.make(family, address, length)

@@ -6,17 +6,18 @@ of 16 bits, so callers and `configure` keep a request below BUDGET; a second nes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
-from struct import Struct
 from typing import Final
 
+from peerway.model import columns as cl
 from peerway.model import prefix as px
+from peerway.model.columns import Column
+from peerway.model.device import Group
 from peerway.model.keys import PublicKey
-from peerway.model.prefix import Prefix
 from peerway.model.setup import DeviceConfig, Endpoint, PeerConfig
-from peerway.protocols import genetlink
+from peerway.protocols import genetlink, wireguard_entries
 from peerway.protocols import netlink as nl
 from peerway.protocols import wireguard as wg
 
@@ -24,44 +25,33 @@ WGDEVICE_F_REPLACE_PEERS: Final = 1
 WGPEER_F_REMOVE_ME: Final = 1
 WGPEER_F_REPLACE_ALLOWEDIPS: Final = 2
 WGPEER_F_UPDATE_ONLY: Final = 4
-WGALLOWEDIP_F_REMOVE_ME: Final = 1  # since Linux 6.16; EINVAL before
 
 BUDGET: Final = 60_000  # bytes of peers in one request
 PREFIX_COST: Final = 48  # bytes of an IPv6 prefix with its flags
 PEER_COST: Final = 52  # bytes of a peer's nest, key, flags, and the head of its AllowedIPs
 
-_FLAG: Final = nl.attribute_u32(wg.WGALLOWEDIP_A_FLAGS, WGALLOWEDIP_F_REMOVE_ME)
-_LONGER: Final = len(_FLAG)
-_V4: Final = Struct("!8sB15sI")
-_V6: Final = Struct("!8sB15s16s")
-_HEAD_V4_FLAG: Final = nl.ATTRIBUTE.pack(28 + _LONGER, nl.NLA_F_NESTED) + wg.HEAD_V4[4:]
-_HEAD_V6_FLAG: Final = nl.ATTRIBUTE.pack(40 + _LONGER, nl.NLA_F_NESTED) + wg.HEAD_V6[4:]
 
-Pairs = Iterable[tuple[Prefix, PublicKey]]
-
-
-def give(ifindex: int, pairs: Pairs) -> bytes:
+def give(ifindex: int, groups: Iterable[Group]) -> bytes:
     """
-    Give prefixes to peers; pairs of one peer shall stand together. No peer is created.
+    Give prefixes to peers; groups of one peer shall stand together. No peer is created.
     """
-    return _device(ifindex, _blocks(pairs, _entries))
+    return _device(ifindex, _blocks(groups, take=False))
 
 
-def take(ifindex: int, pairs: Pairs) -> bytes:
+def take(ifindex: int, groups: Iterable[Group]) -> bytes:
     """
     Take each prefix from the peer that is named, and from no other. EINVAL before Linux 6.16, with nothing removed.
     """
-    return _device(ifindex, _blocks(pairs, _removals))
+    return _device(ifindex, _blocks(groups, take=True))
 
 
-def discard(ifindex: int, prefixes: Iterable[Prefix], throwaway: PublicKey) -> bytes:
+def discard(ifindex: int, columns: Iterable[Column], throwaway: PublicKey) -> bytes:
     """
     Take prefixes from WHOEVER holds them: a new peer gets them and goes with them, which nobody can observe. After
     an error the new peer may be left, so `remove_peer` it.
     """
-    return _device(
-        ifindex, (_peer(throwaway, 0, _allowed_ips(_entries(prefixes))), _peer(throwaway, WGPEER_F_REMOVE_ME))
-    )
+    given = _allowed_ips(map(wireguard_entries.write, columns))
+    return _device(ifindex, (_peer(throwaway, 0, given), _peer(throwaway, WGPEER_F_REMOVE_ME)))
 
 
 def remove_peer(ifindex: int, key: PublicKey) -> bytes:
@@ -112,8 +102,8 @@ def _configure_peer(peer: PeerConfig) -> Iterator[bytes]:
         parts.append(nl.attribute_u16(wg.WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL, peer.keepalive))
     step = BUDGET // PREFIX_COST // 4
     for at in range(0, max(1, len(peer.allowed_ips)), step):
-        some = peer.allowed_ips[at : at + step]
-        yield _peer(peer.public_key, flags, *parts, _allowed_ips(_entries(some)) if some else b"")
+        some = [wireguard_entries.write(column) for column in cl.columns(peer.allowed_ips[at : at + step])]
+        yield _peer(peer.public_key, flags, *parts, _allowed_ips(some) if some else b"")
         flags, parts = WGPEER_F_UPDATE_ONLY, []
 
 
@@ -156,24 +146,7 @@ def _allowed_ips(entries: Iterable[bytes]) -> bytes:
     return nl.nested(wg.WGPEER_A_ALLOWEDIPS, *entries)
 
 
-def _entries(prefixes: Iterable[Prefix]) -> Iterator[bytes]:
-    v4, v6 = _V4.pack, _V6.pack
-    for prefix in prefixes:
-        if prefix < px.V6:
-            yield v4(wg.HEAD_V4, prefix & 255, wg.MIDDLE_V4, prefix >> 8)
-        else:
-            yield v6(wg.HEAD_V6, prefix & 255, wg.MIDDLE_V6, px.packed(prefix))
-
-
-def _removals(prefixes: Iterable[Prefix]) -> Iterator[bytes]:
-    v4, v6 = _V4.pack, _V6.pack
-    for prefix in prefixes:
-        if prefix < px.V6:
-            yield v4(_HEAD_V4_FLAG, prefix & 255, wg.MIDDLE_V4, prefix >> 8) + _FLAG
-        else:
-            yield v6(_HEAD_V6_FLAG, prefix & 255, wg.MIDDLE_V6, px.packed(prefix)) + _FLAG
-
-
-def _blocks(pairs: Pairs, encode: Callable[[Iterable[Prefix]], Iterator[bytes]]) -> Iterator[bytes]:
-    for key, group in groupby(pairs, itemgetter(1)):
-        yield _peer(key, WGPEER_F_UPDATE_ONLY, _allowed_ips(encode(prefix for prefix, _ in group)))
+def _blocks(groups: Iterable[Group], *, take: bool) -> Iterator[bytes]:
+    for key, same in groupby(groups, itemgetter(0)):
+        entries = (wireguard_entries.write(column, take=take) for _, column in same)
+        yield _peer(key, WGPEER_F_UPDATE_ONLY, _allowed_ips(entries))

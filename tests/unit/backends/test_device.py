@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import errno
+import pickle
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from peerway.backends.device import BaseDevice, Pair, chunks, digest
-from peerway.model.device import AllowedIPs, AllowedIPsDelta, Backend, Device, Reading
+from peerway.backends.device import BaseDevice, Chunk, chunks, digest, halves
+from peerway.model.columns import Column
+from peerway.model.device import AllowedIPs, AllowedIPsDelta, Backend, Device, Group, Reading
 from peerway.model.keys import PublicKey
 from peerway.model.prefix import Prefix, parse
 from peerway.model.setup import DeviceConfig
+from tests.harness.columns import flat, groups, pairs
 from tests.harness.wg_strategies import ALLOWED_IPS, PREFIXES
+
+Pair = tuple[Prefix, PublicKey]
 
 A, B = (PublicKey(bytes([number]) * 32) for number in (1, 2))
 ONE, TWO = parse("10.1.0.0/16"), parse("10.2.0.0/16")
@@ -25,13 +30,16 @@ ONE, TWO = parse("10.1.0.0/16"), parse("10.2.0.0/16")
 class Memory(BaseDevice):
     """A device that takes three prefixes a request, and refuses what it is told to refuse."""
 
-    def __init__(self, allowed_ips: AllowedIPs, *, can_take: bool = True, refuses: Sequence[Prefix] = ()) -> None:
+    def __init__(
+        self, allowed_ips: Mapping[Prefix, PublicKey], *, can_take: bool = True, refuses: Sequence[Prefix] = ()
+    ) -> None:
         super().__init__("wg0", 3)
         self.ips = dict(allowed_ips)
         self.peers = {A, B, *allowed_ips.values()}
         self.takes = can_take
         self.refuses = set(refuses)
         self.gone = False
+        self.begun = b""
         self.log: list[str] = []
 
     @property
@@ -48,52 +56,59 @@ class Memory(BaseDevice):
     @override
     async def _read(self) -> Reading:
         self.log.append("read")
-        return Reading(Device("wg0", 3, Backend.KERNEL), dict(self.ips))
+        return Reading(Device("wg0", 3, Backend.KERNEL), AllowedIPs(self.ips))
 
     @override
-    def _chunks(self, pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
-        return chunks(pairs, 1, 0, 3)
+    def _chunks(self, groups: Iterable[Group]) -> Iterator[Chunk]:
+        return chunks(groups, 1, 0, 3)
 
-    def _hear(self, word: str, prefixes: Sequence[Prefix]) -> None:
-        assert 0 < len(prefixes) <= 3
+    @override
+    def _give(self, chunk: Chunk) -> bytes:
+        return pickle.dumps(("give", pairs(chunk)))
+
+    @override
+    def _take(self, chunk: Chunk) -> bytes:
+        return pickle.dumps(("take", pairs(chunk)))
+
+    @override
+    def _discard(self, columns: Iterable[Column], throwaway: PublicKey) -> bytes:
+        assert throwaway not in self.peers
+        return pickle.dumps(("discard", [(prefix, throwaway) for prefix in flat(columns)]))
+
+    @override
+    def _remove_peer(self, key: PublicKey) -> bytes:
+        return pickle.dumps(("remove", [(Prefix(0), key)]))
+
+    @override
+    async def _begin(self, request: bytes) -> None:
+        assert not self.begun, "the answer was not waited for"
+        self.begun = request
+
+    @override
+    async def _finish(self, *, more: bool = False) -> None:
+        request, self.begun = self.begun, b""
+        word, said = pickle.loads(request)
+        if word == "remove":
+            self._forget(said[0][1])
+            return
         self.log.append(word)
+        assert 0 < len(said) <= 3
         if self.gone:
             raise OSError(errno.ENODEV, "wg0 is gone")
         if word == "take" and not self.takes:
             raise OSError(errno.EINVAL, "no such flag")
-
-    def _check(self, prefix: Prefix) -> None:
-        if prefix in self.refuses:
-            raise OSError(errno.ENOMEM, "no room")
-
-    @override
-    async def _give(self, pairs: Sequence[Pair]) -> None:
-        self._hear("give", [prefix for prefix, _ in pairs])
-        for prefix, key in pairs:
-            self._check(prefix)
-            if key in self.peers:
+        for prefix, key in said:
+            if prefix in self.refuses:
+                raise OSError(errno.ENOMEM, "no room")
+            if word == "take":
+                if self.ips.get(prefix) == key:
+                    del self.ips[prefix]
+            elif key in self.peers or word == "discard":
                 self.ips[prefix] = key
+        if word == "discard":
+            self._forget(said[0][1])
 
-    @override
-    async def _take(self, pairs: Sequence[Pair]) -> None:
-        self._hear("take", [prefix for prefix, _ in pairs])
-        for prefix, key in pairs:
-            self._check(prefix)
-            if self.ips.get(prefix) == key:
-                del self.ips[prefix]
-
-    @override
-    async def _discard(self, prefixes: Sequence[Prefix], throwaway: PublicKey) -> None:
-        self._hear("discard", prefixes)
-        assert throwaway not in self.peers
-        self.peers.add(throwaway)
-        for prefix in prefixes:
-            self._check(prefix)
-            self.ips[prefix] = throwaway
-        await self._remove_peer(throwaway)
-
-    @override
-    async def _remove_peer(self, key: PublicKey) -> None:
+    def _forget(self, key: PublicKey) -> None:
         self.peers.discard(key)
         self.ips = {prefix: owner for prefix, owner in self.ips.items() if owner != key}
 
@@ -104,12 +119,12 @@ class Memory(BaseDevice):
 
 @given(ALLOWED_IPS, ALLOWED_IPS, ALLOWED_IPS, st.booleans())
 async def test_either_way_of_removal_ends_the_same(
-    before: AllowedIPs, add: AllowedIPs, remove: AllowedIPs, can_take: bool
+    before: dict[Prefix, PublicKey], add: dict[Prefix, PublicKey], remove: dict[Prefix, PublicKey], can_take: bool
 ) -> None:
     """Adds come first; a removal takes from the named peer only; no peer comes or stays."""
     device = Memory(before, can_take=can_take)
     peers = set(device.peers)
-    assert await device.apply(AllowedIPsDelta(tuple(add.items()), tuple(remove.items()))) == []
+    assert await device.apply(AllowedIPsDelta(groups(add.items()), groups(remove.items()))) == []
     given_ = before | {prefix: key for prefix, key in add.items() if key in peers}
     assert device.ips == {prefix: key for prefix, key in given_.items() if remove.get(prefix) != key}
     assert device.peers == peers
@@ -119,7 +134,7 @@ async def test_either_way_of_removal_ends_the_same(
 
 @given(ALLOWED_IPS, ALLOWED_IPS, st.sets(PREFIXES, max_size=3), st.booleans(), st.data())
 async def test_refused_prefixes_are_told_and_stop_no_other(
-    before: AllowedIPs, add: AllowedIPs, bad: set[Prefix], can_take: bool, data: st.DataObject
+    before: dict[Prefix, PublicKey], add: dict[Prefix, PublicKey], bad: set[Prefix], can_take: bool, data: st.DataObject
 ) -> None:
     """Each refused prefix is named with its errno; all the others are done."""
     if before:
@@ -130,7 +145,7 @@ async def test_refused_prefixes_are_told_and_stop_no_other(
     device = Memory(before, can_take=can_take, refuses=sorted(bad))
     device.peers |= set(add.values())
     peers = set(device.peers)
-    refusals = await device.apply(AllowedIPsDelta(tuple(adding.items()), tuple(before.items())))
+    refusals = await device.apply(AllowedIPsDelta(groups(adding.items()), groups(before.items())))
     assert {(refusal.prefix, refusal.errno) for refusal in refusals} == {
         (prefix, errno.ENOMEM) for prefix in bad & (before.keys() | adding.keys())
     }
@@ -144,17 +159,17 @@ async def test_refused_prefixes_are_told_and_stop_no_other(
 async def test_way_of_removal_is_tried_once() -> None:
     """The first removal is the probe; after a no, it is not asked again, and each removal is read for first."""
     device = Memory({ONE: A, TWO: A}, can_take=False)
-    await device.apply(AllowedIPsDelta(add=((ONE, B),)))
+    await device.apply(AllowedIPsDelta(add=groups(((ONE, B),))))
     assert device.log == ["give"]
-    await device.apply(AllowedIPsDelta(remove=((ONE, B),)))
-    await device.apply(AllowedIPsDelta(remove=((TWO, A),)))
+    await device.apply(AllowedIPsDelta(remove=groups(((ONE, B),))))
+    await device.apply(AllowedIPsDelta(remove=groups(((TWO, A),))))
     assert device.log == ["give", "take", "read", "discard", "read", "discard"]
 
 
 async def test_nothing_is_discarded_that_another_holds() -> None:
     """The throwaway way would take from whoever holds it, so a fresh reading decides."""
     device = Memory({ONE: A}, can_take=False)
-    await device.apply(AllowedIPsDelta(remove=((ONE, B), (TWO, A))))
+    await device.apply(AllowedIPsDelta(remove=groups(((ONE, B), (TWO, A)))))
     assert device.ips == {ONE: A}
     assert "discard" not in device.log
 
@@ -165,7 +180,7 @@ async def test_reading_that_is_old_is_made_again(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
     ips = {parse(f"10.{number}.0.0/16"): A for number in range(6)}
     device = Memory(ips, can_take=False)
-    await device.apply(AllowedIPsDelta(remove=tuple(ips.items())))
+    await device.apply(AllowedIPsDelta(remove=groups(ips.items())))
     assert device.log == ["take", "read", "discard", "read", "discard"]
 
 
@@ -173,25 +188,37 @@ async def test_gone_device_is_no_refusal() -> None:
     """What is not about a prefix is raised at once."""
     device = Memory({ONE: A})
     device.gone = True
-    for delta in (AllowedIPsDelta(add=((ONE, A),)), AllowedIPsDelta(remove=((ONE, A),))):
+    for delta in (AllowedIPsDelta(add=groups(((ONE, A),))), AllowedIPsDelta(remove=groups(((ONE, A),)))):
         device.log.clear()
         with pytest.raises(OSError, match="wg0 is gone"):
             await device.apply(delta)
         assert len(device.log) == 1
 
 
-@given(
-    st.lists(st.tuples(PREFIXES, st.sampled_from([A, B, PublicKey(bytes(32))])), max_size=60),
-    st.integers(1, 5), st.integers(0, 7), st.integers(1, 40),
-)  # fmt: skip
-def test_chunks_hold_everything_and_keep_the_budget(pairs: list[Pair], each: int, peer: int, budget: int) -> None:
-    """Each pair is in one chunk, peers stand together, and only a pair that is too big alone is over the budget."""
-    cut = list(chunks(pairs, each, peer, budget))
-    assert sorted(pair for chunk in cut for pair in chunk) == sorted(pairs)
+PAIRS = st.lists(st.tuples(PREFIXES, st.sampled_from([A, B, PublicKey(bytes(32))])), max_size=60)
+
+
+@given(PAIRS, st.integers(1, 5), st.integers(0, 7), st.integers(1, 40))
+def test_chunks_hold_everything_and_keep_the_budget(some: list[Pair], each: int, peer: int, budget: int) -> None:
+    """Each pair is in one chunk, peers stand together, and only a prefix that is too big alone is over the budget."""
+    cut = list(chunks(groups(some), each, peer, budget))
+    assert sorted(pair for chunk in cut for pair in pairs(chunk)) == sorted(set(some))
     for chunk in cut:
-        keys = [key for _, key in chunk]
+        keys = [key for key, _ in chunk]
         assert keys == sorted(keys)
-        assert each * len(chunk) + peer * len(set(keys)) <= budget or len(chunk) == 1
+        count = len(pairs(chunk))
+        assert count
+        assert each * count + peer * len(set(keys)) <= budget or count == 1
+
+
+@given(PAIRS.filter(lambda some: len(set(some)) > 1))
+def test_halves_are_halves(some: list[Pair]) -> None:
+    """Together they are the whole, in its order, and neither is more than one prefix larger."""
+    whole = groups(some)
+    first, second = halves(whole)
+    joined = [(key, prefix) for half in (first, second) for key, column in half for prefix in flat([column])]
+    assert joined == [(key, prefix) for key, column in whole for prefix in flat([column])]
+    assert 0 <= len(pairs(second)) - len(pairs(first)) <= 1
 
 
 def test_digest_tells_apart_and_hides() -> None:

@@ -18,12 +18,15 @@ from peerway.model.prefix import parse
 from peerway.model.setup import DeviceConfig, PeerConfig
 from peerway.protocols import genetlink, wireguard, wireguard_set
 from peerway.protocols import netlink as nl
+from tests.harness.columns import groups
 
 A = PublicKey(bytes([17] * 32))
 ONE, TWO = parse("10.1.0.0/16"), parse("10.2.0.0/16")
 DEVICE = genetlink.HEADER.pack(0, 1) + nl.attribute_u32(1, 3) + nl.attribute_text(2, "wg0")
-WHOLE = wireguard_set.give(3, [(ONE, A), (TWO, A)]) + nl.attribute_text(2, "wg0")  # read as an answer, it is one
-CUT = wireguard_set.give(3, [(ONE, A)]) + nl.attribute_text(2, "wg0")
+WHOLE = wireguard_set.give(3, groups([(ONE, A), (TWO, A)])) + nl.attribute_text(
+    2, "wg0"
+)  # read as an answer, it is one
+CUT = wireguard_set.give(3, groups([(ONE, A)])) + nl.attribute_text(2, "wg0")
 
 
 class Dump:
@@ -122,7 +125,10 @@ async def test_error_without_a_prefix_is_raised(device: KernelDevice) -> None:
     """Gone, forbidden, not WireGuard: nothing that another prefix could cure."""
     for number in (errno.ENODEV, errno.EPERM, errno.EOPNOTSUPP):
         Socket.sent, Socket.error = [], NetlinkError(number)
-        for delta in (AllowedIPsDelta(((ONE, A), (TWO, A))), AllowedIPsDelta(remove=((ONE, A), (TWO, A)))):
+        for delta in (
+            AllowedIPsDelta(groups(((ONE, A), (TWO, A)))),
+            AllowedIPsDelta(remove=groups(((ONE, A), (TWO, A)))),
+        ):
             with pytest.raises(NetlinkError):
                 await device.apply(delta)
         assert len(Socket.sent) == 2
@@ -131,14 +137,14 @@ async def test_error_without_a_prefix_is_raised(device: KernelDevice) -> None:
 async def test_refused_prefixes_are_told(device: KernelDevice) -> None:
     """ENOMEM may be about one prefix, so each is tried alone."""
     Socket.error = NetlinkError(errno.ENOMEM)
-    refusals = await device.apply(AllowedIPsDelta(((ONE, A), (TWO, A))))
+    refusals = await device.apply(AllowedIPsDelta(groups(((ONE, A), (TWO, A)))))
     assert [(refusal.prefix, refusal.errno) for refusal in refusals] == [(ONE, errno.ENOMEM), (TWO, errno.ENOMEM)]
 
 
 async def test_port_id_is_known_while_the_socket_is_open(device: KernelDevice) -> None:
     """The tap ignores requests from this port."""
     assert device.port_id is None
-    await device.apply(AllowedIPsDelta(((ONE, A),)))
+    await device.apply(AllowedIPsDelta(groups(((ONE, A),))))
     assert device.port_id == 4001
     await device.close()
     assert device.port_id is None

@@ -16,6 +16,7 @@ from peerway.model.device import AllowedIPsDelta
 from peerway.model.keys import PublicKey
 from peerway.model.prefix import parse
 from peerway.model.setup import DeviceConfig
+from tests.harness.columns import groups
 
 A = PublicKey(bytes([17] * 32))
 ONE = parse("10.1.0.0/16")
@@ -63,7 +64,7 @@ async def test_one_connection_is_kept(device: UserspaceDevice, tmp_path: Path) -
     """Readings and changes go over the same connection."""
     async with server(tmp_path / "wg0.sock", lambda r: HOLDS_ONE if r.startswith(b"get") else DONE) as heard:
         assert (await device.read()).allowed_ips == {ONE: A}
-        await device.apply(AllowedIPsDelta(add=((ONE, A),)))
+        await device.apply(AllowedIPsDelta(add=groups(((ONE, A),))))
         assert (await device.read()).allowed_ips == {ONE: A}
     assert heard.count(b"connected") == 1
 
@@ -71,7 +72,7 @@ async def test_one_connection_is_kept(device: UserspaceDevice, tmp_path: Path) -
 async def test_errno_means_a_new_connection(device: UserspaceDevice, tmp_path: Path) -> None:
     """After an errno the connection is out of step, so it is not used again; the refused prefix is told."""
     async with server(tmp_path / "wg0.sock", lambda r: b"errno=-12\n\n" if b"allowed_ip" in r else DONE) as heard:
-        refusals = await device.apply(AllowedIPsDelta(add=((ONE, A),)))
+        refusals = await device.apply(AllowedIPsDelta(add=groups(((ONE, A),))))
         assert [(refusal.prefix, refusal.errno) for refusal in refusals] == [(ONE, errno.ENOMEM)]
         await device.read()
     assert heard.count(b"connected") == 2
@@ -134,7 +135,7 @@ async def test_nonsense_is_an_error(device: UserspaceDevice, tmp_path: Path, sai
 async def test_native_removal_is_used_where_it_is_known(device: UserspaceDevice, tmp_path: Path) -> None:
     """A program that knows `allowed_ip=-` is not read before a removal."""
     async with server(tmp_path / "wg0.sock", lambda _: DONE) as heard:
-        assert await device.apply(AllowedIPsDelta(remove=((ONE, A),))) == []
+        assert await device.apply(AllowedIPsDelta(remove=groups(((ONE, A),)))) == []
     assert [b"allowed_ip=-10.1.0.0/16" in request for request in heard] == [False, True]
 
 
@@ -147,7 +148,7 @@ async def test_refused_throwaway_peer_is_cleared_away(device: UserspaceDevice, t
         return b"errno=-22\n\n" if b"allowed_ip" in request else DONE
 
     async with server(tmp_path / "wg0.sock", answer) as heard:
-        refusals = await device.apply(AllowedIPsDelta(remove=((ONE, A),)))
+        refusals = await device.apply(AllowedIPsDelta(remove=groups(((ONE, A),))))
         assert [refusal.prefix for refusal in refusals] == [ONE]
     throwaway = heard[-3].split(b"\n")[1]
     assert heard[-1] == b"set=1\n%b\nremove=true\n\n" % throwaway

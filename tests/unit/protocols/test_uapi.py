@@ -1,4 +1,4 @@
-"""The userspace protocol: answers are read in any pieces, requests say what is meant, and secrets are dropped."""
+"""The userspace protocol: answers are read in any pieces, and secrets are dropped."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from nacl.bindings import crypto_scalarmult_base
 
 from peerway.model import prefix as px
-from peerway.model.device import AllowedIPs, Peer, Reading
+from peerway.model.device import Peer, Reading
 from peerway.model.keys import PublicKey, Secret
-from peerway.model.setup import NO_KEY, DeviceConfig, PeerConfig
+from peerway.model.prefix import Prefix
 from peerway.protocols import uapi
 from peerway.protocols.errors import RemoteProtocolError
-from tests.harness.wg_strategies import ALLOWED_IPS, KEYS, SECRETS
+from tests.harness.wg_strategies import ALLOWED_IPS, SECRETS, long_columns
 
-A, B = (PublicKey(bytes([number]) * 32) for number in (1, 2))
+A = PublicKey(bytes([1]) * 32)
 PRIVATE = bytes(range(32))
 
 
@@ -26,7 +26,7 @@ def digest(psk: bytes) -> bytes:
     return b"digest of " + psk[:1]
 
 
-def text_of(private: bytes, psk: bytes, allowed_ips: AllowedIPs, errno: str = "0") -> bytes:
+def text_of(private: bytes, psk: bytes, allowed_ips: dict[Prefix, PublicKey], errno: str = "0") -> bytes:
     """An answer as wireguard-go writes it."""
     lines = [f"private_key={private.hex()}", "listen_port=51820", "fwmark=7"]
     for key in sorted(set(allowed_ips.values())):
@@ -53,7 +53,9 @@ def reading(data: bytes) -> Reading:
 
 
 @given(ALLOWED_IPS, st.binary(min_size=32, max_size=32), SECRETS, st.lists(st.integers(1, 50)))
-def test_an_answer_is_read_in_any_pieces(ips: AllowedIPs, private: bytes, psk: Secret, pieces: list[int]) -> None:
+def test_an_answer_is_read_in_any_pieces(
+    ips: dict[Prefix, PublicKey], private: bytes, psk: Secret, pieces: list[int]
+) -> None:
     """However the stream is cut, the same device comes out."""
     answer = read(text_of(private, psk.reveal(), ips), pieces)
     assert answer.done
@@ -67,6 +69,63 @@ def test_an_answer_is_read_in_any_pieces(ips: AllowedIPs, private: bytes, psk: S
     for key, peer in device.peers.items():
         assert peer == Peer(key, "[2001:db8::1]:4000", 2_000_000_003, 4, 5, 25, remembered)
     assert device.peers.keys() == set(ips.values())
+
+
+LINES_BEHIND = st.lists(st.sampled_from(["rx_bytes=4", "endpoint=1.2.3.4:5", "new_field=7", "tx_bytes=5"]), max_size=2)
+
+
+@pytest.mark.parametrize("size", [64, 300, uapi.UNIT])
+def test_units_of_any_size_are_one_answer(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever units end and pieces are cut, with other fields before, among and behind: the same comes out."""
+    monkeypatch.setattr(uapi, "UNIT", size)
+    monkeypatch.setattr(uapi, "FEW", min(size // 4, uapi.FEW))
+
+    @given(st.lists(st.tuples(long_columns(), LINES_BEHIND, LINES_BEHIND), min_size=1, max_size=3), st.data())
+    def check(peers: list[tuple[list[Prefix], list[str], list[str]]], data: st.DataObject) -> None:
+        lines = ["listen_port=1"]
+        for number, (prefixes, among, behind) in enumerate(peers):
+            ips = [f"allowed_ip={px.text(prefix)}" for prefix in prefixes]
+            cut = data.draw(st.integers(0, len(ips)))
+            lines += [f"public_key={bytes([number]).hex() * 32}", "rx_bytes=4", *ips[:cut], *among, *ips[cut:], *behind]
+        text = ("\n".join(lines) + "\nerrno=0\n\n").encode()
+        expected = {
+            prefix: PublicKey(bytes([number]) * 32) for number, (some, _, _) in enumerate(peers) for prefix in some
+        }
+        memory = None
+        for _ in range(2):
+            answer = uapi.Answer(digest, memory)
+            for piece in cut_up(text, data.draw(st.lists(st.integers(1, 5000), max_size=5))):
+                answer.feed(piece)
+            assert answer.done
+            told = answer.reading("wg0", 3)
+            memory = answer.memory
+            assert told.allowed_ips == expected
+            assert [peer.rx_bytes for peer in told.device.peers.values()] == [4] * len(peers)
+            assert told.device.listen_port == 1
+
+    check()
+
+
+def cut_up(text: bytes, sizes: list[int]) -> list[bytes]:
+    """The text in pieces; the last one is the rest."""
+    pieces = []
+    for size in sizes:
+        pieces.append(text[:size])
+        text = text[size:]
+    return [*pieces, text]
+
+
+def test_same_lines_are_the_same_units() -> None:
+    """A stream that is cut elsewhere gives the same units, so nothing is read again."""
+    prefixes = [px.make(px.AF_INET, number.to_bytes(4, "big"), 32) for number in range(20000)]
+    text = text_of(PRIVATE, bytes(32), dict.fromkeys(prefixes, A))
+    first = read(text)
+    first.reading("wg0", 3)
+    again = uapi.Answer(digest, first.memory)
+    for piece in cut_up(text, [1000] * 300):
+        again.feed(piece)
+    assert again.reading("wg0", 3).allowed_ips.keys() == set(prefixes)
+    assert again.memory is first.memory
 
 
 @given(
@@ -105,7 +164,7 @@ def test_any_text_is_read_or_refused(data: bytes) -> None:
 def test_what_is_no_prefix_is_refused(line: str) -> None:
     """A prefix that cannot be is an error, not some other prefix."""
     with pytest.raises(RemoteProtocolError, match="allowed_ip"):
-        read(f"public_key={A.hex()}\nallowed_ip={line}\n".encode())
+        read(f"public_key={A.hex()}\nallowed_ip={line}\nerrno=0\n\n".encode())
 
 
 @given(st.ip_addresses(v=6), st.integers(0, 128))
@@ -168,105 +227,3 @@ def test_endless_line_is_refused() -> None:
     """A line that never ends is not kept forever."""
     with pytest.raises(RemoteProtocolError):
         read(b"x" * (uapi.MAX_LINE + 1))
-
-
-class Daemon:
-    """A naive userspace WireGuard: does what a set request says, line by line."""
-
-    def __init__(self, peers: set[PublicKey], allowed_ips: AllowedIPs) -> None:
-        self.peers, self.allowed_ips = set(peers), dict(allowed_ips)
-
-    def hear(self, request: bytes) -> None:
-        assert request.startswith(b"set=1\n")
-        assert request.endswith(b"\n\n")
-        key, dummy = PublicKey(bytes(32)), True
-        for line in request.decode().splitlines()[1:-1]:
-            name, _, value = line.partition("=")
-            match name:
-                case "public_key":
-                    key, dummy = PublicKey(bytes.fromhex(value)), False
-                    created = key not in self.peers
-                    self.peers.add(key)
-                case "update_only":
-                    if created:
-                        self.peers.discard(key)
-                        dummy = True
-                case "remove":
-                    self.peers.discard(key)
-                    self.allowed_ips = {p: k for p, k in self.allowed_ips.items() if k != key}
-                case "allowed_ip" if value.startswith("-"):
-                    if self.allowed_ips.get(px.parse(value[1:], strict=True)) == key:
-                        del self.allowed_ips[px.parse(value[1:])]
-                case "allowed_ip" if not dummy:
-                    self.allowed_ips[px.parse(value, strict=True)] = key
-                case "allowed_ip":
-                    pass
-                case _:
-                    raise AssertionError(line)
-
-
-@given(ALLOWED_IPS, ALLOWED_IPS, st.sets(KEYS, max_size=2))
-def test_giving_gives_and_creates_nobody(before: AllowedIPs, wanted: AllowedIPs, more: set[PublicKey]) -> None:
-    """Each prefix is at its peer afterwards; peers that are not there stay away."""
-    daemon = Daemon({*before.values(), *more}, before)
-    peers = set(daemon.peers)
-    daemon.hear(uapi.give(sorted(wanted.items(), key=lambda pair: pair[1])))
-    assert daemon.allowed_ips == before | {prefix: key for prefix, key in wanted.items() if key in peers}
-    assert daemon.peers == peers
-
-
-@given(ALLOWED_IPS, ALLOWED_IPS)
-def test_taking_takes_from_the_named_peer_only(before: AllowedIPs, named: AllowedIPs) -> None:
-    """What another peer holds stays."""
-    daemon = Daemon(set(before.values()), before)
-    daemon.hear(uapi.take(sorted(named.items(), key=lambda pair: pair[1])))
-    assert daemon.allowed_ips == {prefix: key for prefix, key in before.items() if named.get(prefix) != key}
-    assert daemon.peers == set(before.values())
-
-
-@given(ALLOWED_IPS, ALLOWED_IPS)
-def test_discarding_takes_from_whoever_holds_it(before: AllowedIPs, some: AllowedIPs) -> None:
-    """The prefixes are gone, the throwaway peer too, all else stays."""
-    throwaway = PublicKey(bytes([99]) * 32)
-    daemon = Daemon(set(before.values()), before)
-    daemon.hear(uapi.discard(some, throwaway))
-    assert daemon.allowed_ips == {prefix: key for prefix, key in before.items() if prefix not in some}
-    assert daemon.peers == set(before.values())
-
-
-def test_a_peer_is_removed() -> None:
-    """Removing a peer takes its prefixes along, and no other's."""
-    one, two = px.parse("10.1.0.0/16"), px.parse("10.2.0.0/16")
-    daemon = Daemon({A, B}, {one: A, two: B})
-    daemon.hear(uapi.remove_peer(A))
-    assert (daemon.peers, daemon.allowed_ips) == ({B}, {two: B})
-
-
-def test_configuration_says_only_what_is_asked() -> None:
-    """None leaves alone, zero is said."""
-    assert uapi.configure(DeviceConfig()) == b"set=1\n\n"
-    peer = PeerConfig(A, keepalive=0, update_only=True)
-    expected = f"set=1\nfwmark=0\npublic_key={A.hex()}\nupdate_only=true\npersistent_keepalive_interval=0\n\n"
-    assert uapi.configure(DeviceConfig(fwmark=0, peers=(peer,))) == expected.encode()
-
-
-def test_whole_configuration_is_said() -> None:
-    """Every setting has its line, in an order that the protocol allows."""
-    peers = (
-        PeerConfig(
-            A, psk=NO_KEY, endpoint="[::1]:9", keepalive=5, allowed_ips=(px.parse("::/0"),), replace_allowed_ips=True
-        ),
-        PeerConfig(B, remove=True),
-    )
-    config = DeviceConfig(Secret(PRIVATE), 51820, 3, peers, replace_peers=True)
-    assert uapi.configure(config).decode().splitlines() == [
-        "set=1", f"private_key={PRIVATE.hex()}", "listen_port=51820", "fwmark=3", "replace_peers=true",
-        f"public_key={A.hex()}", f"preshared_key={'00' * 32}", "endpoint=[::1]:9", "persistent_keepalive_interval=5",
-        "replace_allowed_ips=true", "allowed_ip=::/0", f"public_key={B.hex()}", "remove=true", "",
-    ]  # fmt: skip
-
-
-def test_bad_endpoint_is_refused() -> None:
-    """A line break in an endpoint cannot smuggle another line in."""
-    with pytest.raises(ValueError, match="is not an endpoint"):
-        uapi.configure(DeviceConfig(peers=(PeerConfig(A, endpoint="192.0.2.1:5\nreplace_peers=true"),)))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peerway.model import prefix as px
-from peerway.model.device import AllowedIPs, Backend, Peer
+from peerway.model.device import Backend, Peer
 from peerway.model.keys import PublicKey
 from peerway.protocols import genetlink
 from peerway.protocols import netlink as nl
@@ -70,7 +70,7 @@ def read(*messages: bytes) -> wg.DeviceDump:
 
 
 @given(ALLOWED_IPS, st.data())
-def test_device_is_read_from_any_number_of_messages(ips: AllowedIPs, data: st.DataObject) -> None:
+def test_device_is_read_from_any_number_of_messages(ips: dict[px.Prefix, PublicKey], data: st.DataObject) -> None:
     """A peer's AllowedIPs may be cut anywhere; its attributes come with the first part only."""
     messages = []
     for key in sorted(set(ips.values())):

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peerway.model import columns as cl
 from peerway.model import prefix as px
-from peerway.model.device import AllowedIPs
 from peerway.model.keys import PublicKey, Secret
+from peerway.model.prefix import Prefix
 from peerway.model.setup import DeviceConfig, PeerConfig
 from peerway.protocols import wireguard as wg
 from peerway.protocols import wireguard_set as ws
+from tests.harness.columns import groups
 from tests.harness.wg_strategies import ALLOWED_IPS, KEYS, PREFIXES, SECRETS
 
 A, B = (PublicKey(bytes([number]) * 32) for number in (1, 2))
@@ -84,38 +86,34 @@ class Kernel:
                 del self.allowed_ips[prefix]
 
 
-def texts(ips: AllowedIPs) -> dict[str, bytes]:
+def texts(ips: dict[Prefix, PublicKey]) -> dict[str, bytes]:
     return {px.text(prefix): bytes(key) for prefix, key in ips.items()}
 
 
-def by_peer(ips: AllowedIPs) -> list[tuple[px.Prefix, PublicKey]]:
-    return sorted(ips.items(), key=lambda pair: pair[1])
-
-
 @given(ALLOWED_IPS, ALLOWED_IPS)
-def test_giving_gives_and_creates_nobody(before: AllowedIPs, wanted: AllowedIPs) -> None:
+def test_giving_gives_and_creates_nobody(before: dict[Prefix, PublicKey], wanted: dict[Prefix, PublicKey]) -> None:
     """Each prefix is at its peer afterwards; peers that are not there stay away."""
     kernel = Kernel(set(before.values()), texts(before))
     peers = set(kernel.peers)
-    kernel.hear(ws.give(7, by_peer(wanted)))
+    kernel.hear(ws.give(7, groups(wanted.items())))
     assert kernel.allowed_ips == texts(before) | {p: k for p, k in texts(wanted).items() if k in peers}
     assert kernel.peers == peers
 
 
 @given(ALLOWED_IPS, ALLOWED_IPS)
-def test_taking_takes_from_the_named_peer_only(before: AllowedIPs, named: AllowedIPs) -> None:
+def test_taking_takes_from_the_named_peer_only(before: dict[Prefix, PublicKey], named: dict[Prefix, PublicKey]) -> None:
     """What another peer holds stays."""
     kernel = Kernel(set(before.values()), texts(before))
-    kernel.hear(ws.take(7, by_peer(named)))
+    kernel.hear(ws.take(7, groups(named.items())))
     assert kernel.allowed_ips == texts({prefix: key for prefix, key in before.items() if named.get(prefix) != key})
     assert kernel.peers == set(before.values())
 
 
 @given(ALLOWED_IPS, ALLOWED_IPS)
-def test_discarding_takes_from_whoever_holds_it(before: AllowedIPs, some: AllowedIPs) -> None:
+def test_discarding_takes_from_whoever_holds_it(before: dict[Prefix, PublicKey], some: dict[Prefix, PublicKey]) -> None:
     """In one message the prefixes go with a peer that nobody sees."""
     kernel = Kernel(set(before.values()), texts(before))
-    kernel.hear(ws.discard(7, some, T))
+    kernel.hear(ws.discard(7, cl.columns(some), T))
     assert kernel.allowed_ips == texts({prefix: key for prefix, key in before.items() if prefix not in some})
     assert kernel.peers == set(before.values())
 
@@ -136,8 +134,8 @@ def test_costs_are_upper_bounds() -> None:
     count = ws.BUDGET // (ws.PEER_COST + ws.PREFIX_COST)
     many_peers = [(prefix, PublicKey(number.to_bytes(32, "big"))) for number, prefix in enumerate(v6[:count])]
     for pairs in (one_peer, many_peers):
-        assert len(ws.take(7, pairs)) <= ws.BUDGET + 16
-        assert len(ws.give(7, pairs)) <= ws.BUDGET + 16
+        assert len(ws.take(7, groups(pairs))) <= ws.BUDGET + 16
+        assert len(ws.give(7, groups(pairs))) <= ws.BUDGET + 16
 
 
 PEER_CONFIGS = st.builds(
@@ -162,7 +160,9 @@ def test_configuration_is_what_was_asked(peers: list[PeerConfig]) -> None:
         told = attributes.get(5)
         assert (struct.unpack("=H", told)[0] if told else None) == peer.keepalive
         assert (wg._endpoint(memoryview(attributes[4])) if 4 in attributes else None) == peer.endpoint
-        assert [prefix_of(nest)[0] for _, nest in split(attributes.get(9, b""))] == list(map(px.text, peer.allowed_ips))
+        assert [prefix_of(nest)[0] for _, nest in split(attributes.get(9, b""))] == list(
+            map(px.text, sorted(set(peer.allowed_ips)))
+        )
 
 
 def test_device_settings_are_said_once() -> None:
