@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
+import numpy.typing as npt
 from hypothesis import strategies as st
 
 from peerway.model import prefix as px
@@ -118,3 +120,9 @@ def damaged(draw: st.DrawFn, source: st.SearchStrategy[bytes]) -> bytes:
         if at < len(data):
             data[at] = value
     return bytes(data[: draw(st.none() | st.integers(0, len(data)))])
+
+
+def words_of(datagrams: list[bytes]) -> tuple[npt.NDArray[np.uint32], list[int]]:
+    """Datagrams as they lie in an inbox, each from a word on, and their sizes; what was there before lies between."""
+    data = b"".join(datagram + b"\xa5" * (-len(datagram) % 4) for datagram in datagrams) + b"\xa5" * 64
+    return np.frombuffer(data, np.uint32).copy(), [len(datagram) for datagram in datagrams]

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import itertools
+import random
 from collections.abc import Iterator
 
 import pytest
 
 from peerway.backends.rtnetlink import Rtnetlink
 from peerway.lab.namespace import Namespace
+from peerway.model import columns as cl
 from peerway.model import prefix as px
 from peerway.model.link import Address, AddressChange, LinkChange
-from peerway.model.ports import Change, Gap
+from peerway.model.ports import Change, Gap, Refusal
 from peerway.model.prefix import Prefix
-from peerway.model.route import RTPROT_KERNEL, NextHop, NexthopChange, NexthopObject, Path, RouteChange, RouteChangeKind
+from peerway.model.route import (
+    KINDS,
+    RTPROT_KERNEL,
+    NextHop,
+    NexthopChange,
+    NexthopObject,
+    Path,
+    RouteChange,
+    RouteChangeKind,
+    RouteColumns,
+    RouteGroup,
+)
+from peerway.protocols import rtrequest
+from peerway.protocols.rtroute import parse_route
 from tests.harness.waiting import settle
 
 BOOT, BIRD, OURS = 3, 12, 87
@@ -22,6 +38,30 @@ LINK = 253
 ADDED, APPENDED, PREPENDED = RouteChangeKind.ADDED, RouteChangeKind.APPENDED, RouteChangeKind.PREPENDED
 REPLACED, DELETED = RouteChangeKind.REPLACED, RouteChangeKind.DELETED
 V4, V6 = px.parse("10.1.0.0/24"), px.parse("fd01::/64")
+
+
+Route = tuple[Prefix, Path]
+
+
+def grouped(routes: list[Route]) -> list[RouteGroup]:
+    """Routes as they are written: neighbours of one path and family together."""
+    groups: list[RouteGroup] = []
+    for (path, family), part in itertools.groupby(routes, key=lambda route: (route[1], px.family(route[0]))):
+        groups.append((path, cl.make(family, [prefix for prefix, _ in part])))
+    return groups
+
+
+def objects(changes: list[Change | Gap]) -> list[Change | Gap]:
+    """Changes with each route on its own."""
+    found: list[Change | Gap] = []
+    for change in changes:
+        if isinstance(change, RouteColumns):
+            assert change.kinds is not None
+            rows = zip(change.kinds.tolist(), cl.prefixes(change.column), change.codes.tolist(), strict=True)
+            found += [RouteChange(KINDS[kind], prefix, change.paths[code]) for kind, prefix, code in rows]
+        else:
+            found.append(change)
+    return found
 
 
 class Lab:
@@ -56,16 +96,26 @@ class Lab:
 
     def heard(self) -> list[Change | Gap]:
         """The changes of routes and nexthop objects that nobody made but us."""
-        changes = self.edge.read_changes()
         return [
             change
-            for change in changes
+            for change in objects(self.edge.read_changes())
             if isinstance(change, Gap | NexthopChange)
             or (isinstance(change, RouteChange) and change.path.protocol != RTPROT_KERNEL)
         ]
 
     def table(self) -> dict[Prefix, Path | tuple[Path, ...]]:
-        return self.edge.routes(lambda path: path.protocol != RTPROT_KERNEL)
+        """The routes of a dump by prefix, several in their order."""
+        found: dict[Prefix, list[Path]] = {}
+        for columns in self.edge.routes(lambda path: path.protocol != RTPROT_KERNEL):
+            for prefix, code in zip(cl.prefixes(columns.column), columns.codes.tolist(), strict=True):
+                found.setdefault(prefix, []).append(columns.paths[code])
+        return {prefix: paths[0] if len(paths) == 1 else tuple(paths) for prefix, paths in found.items()}
+
+    def add(self, routes: list[Route], *, append: bool = False) -> list[Refusal]:
+        return self.edge.add_routes(grouped(routes), append=append)
+
+    def delete(self, routes: list[Route]) -> list[Refusal]:
+        return self.edge.delete_routes(grouped(routes))
 
 
 @pytest.fixture
@@ -162,7 +212,7 @@ def test_equal_ipv6_routes_become_one(lab: Lab) -> None:
 
 def test_a_blackhole_in_the_place_of_a_route_is_told(lab: Lab) -> None:
     """A route that is replaced by one of another type is told as replaced, in both families."""
-    lab.edge.add_routes([(V4, lab.via("fe80::1", protocol=OURS)), (V6, lab.via("fe80::1", protocol=OURS))])
+    lab.add([(V4, lab.via("fe80::1", protocol=OURS)), (V6, lab.via("fe80::1", protocol=OURS))])
     lab.heard()
     for family, prefix in (("-4", V4), ("-6", V6)):
         (change,) = lab.batch(family, f"route replace blackhole {px.text(prefix)}")
@@ -212,19 +262,19 @@ def test_own_routes_on_nexthop_objects(lab: Lab) -> None:
     """A route can stand on an object, and deleting it names the object; with the object gone it is gone."""
     lab.namespace.batch(["nexthop add id 17 via fe80::17 dev v0"], family="-6")
     routes = [(prefix, Path(254, OURS, 9, nexthop_id=17)) for prefix in (V4, V6)]
-    assert lab.edge.add_routes(routes) == []
+    assert lab.add(routes) == []
     assert {path.nexthop_id for path in lab.table().values() if isinstance(path, Path)} == {17}
-    assert lab.edge.delete_routes(routes) == []
+    assert lab.delete(routes) == []
     assert lab.table() == {}
     lab.namespace.batch(["nexthop del id 17"])
-    assert lab.edge.delete_routes(routes) == []
-    assert [refusal.errno for refusal in lab.edge.add_routes(routes)] == [errno.EINVAL] * 2
+    assert lab.delete(routes) == []
+    assert [refusal.errno for refusal in lab.add(routes)] == [errno.EINVAL] * 2
 
 
 def test_ipv4_routes_of_a_link_that_goes_down_vanish_silently(lab: Lab) -> None:
     """Only the link tells that its IPv4 routes are gone; each IPv6 route is told."""
     path4, path6 = lab.via("fe80::1", metric=9, protocol=OURS), lab.via("fe80::1", metric=9, protocol=OURS)
-    assert lab.edge.add_routes([(V4, path4), (V6, path6)]) == []
+    assert lab.add([(V4, path4), (V6, path6)]) == []
     lab.edge.read_changes()
     lab.namespace.batch(["link set v0 down"])
     changes = lab.edge.read_changes()
@@ -257,25 +307,25 @@ def test_own_routes_are_added_and_deleted(lab: Lab) -> None:
     for text, gateway in OWN_FORMS.items():
         path = Path(254, OURS, 4096, (lab.hop(gateway),), scope=0 if gateway or ":" in text else LINK)
         routes.append((px.parse(text), path))
-    assert lab.edge.add_routes(routes) == []
+    assert lab.add(routes) == []
     assert lab.table() == dict(routes)
-    assert [(refusal.prefix, refusal.errno) for refusal in lab.edge.add_routes(routes)] == [
+    assert [(refusal.prefix, refusal.errno) for refusal in lab.add(routes)] == [
         (prefix, errno.EEXIST) for prefix, _ in routes
     ]
-    assert lab.edge.delete_routes(routes) == []
+    assert lab.delete(routes) == []
     assert lab.table() == {}
-    assert lab.edge.delete_routes(routes) == []
+    assert lab.delete(routes) == []
 
 
 def test_a_refusal_names_the_route_and_the_reason(lab: Lab) -> None:
     """One bad route among good ones is refused with a sentence; the good ones stand."""
     bad = (px.parse("10.9.0.0/24"), Path(254, OURS, 1, (NextHop(9999, px.parse_address("fe80::1")),)))
     good = (V4, lab.via("fe80::1", protocol=OURS))
-    (refusal,) = lab.edge.add_routes([bad, good])
+    (refusal,) = lab.add([bad, good])
     assert (refusal.prefix, refusal.errno) == (bad[0], errno.ENODEV)
     assert refusal.reason.startswith("adding the route 10.9.0.0/24: ")
     assert lab.table() == dict([good])
-    assert lab.edge.delete_routes([bad]) == []
+    assert lab.delete([bad]) == []
 
 
 def test_nobody_elses_route_is_touched(lab: Lab) -> None:
@@ -289,15 +339,15 @@ def test_nobody_elses_route_is_touched(lab: Lab) -> None:
         dataclasses.replace(ours, nexthops=(lab.hop("fe80::1"), lab.hop("fe80::2")), metric=5002),
     ]
     foreign = [(prefix, path) for prefix in (V4, V6) for path in others]
-    assert lab.edge.add_routes(foreign) == []
+    assert lab.add(foreign) == []
     before = lab.table()
     mine = [(V4, ours), (V6, ours)]
-    assert [refusal.errno for refusal in lab.edge.add_routes(mine)] == [errno.EEXIST] * 2  # BIRD's has this metric
+    assert [refusal.errno for refusal in lab.add(mine)] == [errno.EEXIST] * 2  # BIRD's has this metric
     assert lab.table() == before
-    assert lab.edge.delete_routes(mine) == []
+    assert lab.delete(mine) == []
     assert lab.table() == before
-    assert lab.edge.add_routes([(V4, ours)], append=True) == []
-    assert lab.edge.delete_routes(mine) == []
+    assert lab.add([(V4, ours)], append=True) == []
+    assert lab.delete(mine) == []
     assert lab.table() == before
 
 
@@ -307,13 +357,13 @@ def test_a_delete_without_gateway_takes_no_route_with_one(lab: Lab) -> None:
         prefix = px.parse(text)
         through = lab.via("fe80::1", metric=4096, protocol=OURS)
         on_link = Path(254, OURS, 4096, (lab.hop(),), scope=0 if ":" in text else LINK)
-        assert lab.edge.add_routes([(prefix, through)]) == []
-        assert lab.edge.delete_routes([(prefix, on_link)]) == []
+        assert lab.add([(prefix, through)]) == []
+        assert lab.delete([(prefix, on_link)]) == []
         assert lab.table() == {prefix: through}
-        assert lab.edge.add_routes([(prefix, on_link)], append=True) == []
-        assert lab.edge.delete_routes([(prefix, through)]) == []
+        assert lab.add([(prefix, on_link)], append=True) == []
+        assert lab.delete([(prefix, through)]) == []
         assert lab.table() == {prefix: on_link}
-        assert lab.edge.delete_routes([(prefix, on_link)]) == []
+        assert lab.delete([(prefix, on_link)]) == []
 
 
 def test_a_lookup_tells_the_route_that_is_used(lab: Lab) -> None:
@@ -321,7 +371,7 @@ def test_a_lookup_tells_the_route_that_is_used(lab: Lab) -> None:
     lab.namespace.batch(["route add blackhole 10.9.0.0/24", "route add unreachable 10.8.0.0/24"])
     lab.namespace.batch(["route add blackhole fd09::/64", "route add prohibit fd08::/64"], family="-6")
     routes = [(prefix, lab.via("fe80::1", metric=9, protocol=OURS)) for prefix in (V4, V6)]
-    assert lab.edge.add_routes(routes) == []
+    assert lab.add(routes) == []
     found = [lab.edge.lookup(px.parse_address(text)) for text in ("10.1.0.200", "fd01::1:2:3")]
     assert found == routes
     nowhere = ("10.9.0.1", "10.8.0.1", "fd09::1", "fd08::1", "192.0.2.1", "2001:db8::1", "10.0.0.1", "::1")
@@ -366,12 +416,12 @@ def test_lost_notifications_are_a_gap_and_the_stream_goes_on(namespace: Namespac
         lab.edge.read_changes()
         path = lab.via("fe80::1", protocol=OURS)
         routes = [(px.make(2, bytes((10, 1, at, 0)), 24), path) for at in range(200)]
-        assert lab.edge.add_routes(routes) == []
+        assert lab.add(routes) == []
         changes = lab.edge.read_changes()
         assert isinstance(changes[-1], Gap)
         assert [change for change in changes[:-1] if isinstance(change, Gap)] == []
         assert lab.table() == dict(routes)
-        assert lab.edge.delete_routes(routes[:1]) == []
+        assert lab.delete(routes[:1]) == []
         assert lab.edge.read_changes() == [RouteChange(DELETED, *routes[0])]
 
 
@@ -381,14 +431,90 @@ def test_ten_thousand_routes(lab: Lab) -> None:
     nets = [px.Prefix(0x0B000000 + at * 256 << 8 | 24) for at in range(8000)]
     nets += [px.Prefix(px.V6 | (0x20010DB8 << 96) + (at << 64) << 8 | 64) for at in range(2000)]
     routes = [(net, path) for net in nets]
-    assert lab.edge.add_routes(routes) == []
-    heard = lab.heard()
-    assert [(change.kind, change.prefix) for change in heard if isinstance(change, RouteChange)] == [
-        (ADDED, net) for net in nets
-    ]
+    assert lab.add(routes) == []
+    changes = lab.edge.read_changes()
+    assert {type(change) for change in changes} == {RouteColumns}
+    assert objects(changes) == [RouteChange(ADDED, net, path) for net in nets]
     table = lab.table()
     assert table == dict(routes)
-    assert len({id(shared) for shared in table.values()}) == 1
-    assert lab.edge.delete_routes(routes) == []
-    assert len(lab.heard()) == len(routes)
+    assert len({id(shared) for shared in table.values()} | {id(path) for c in changes for path in c.paths}) == 1  # type: ignore[union-attr]
+    assert lab.add(routes[5000:]) == [
+        Refusal(net, errno.EEXIST, f"adding the route {px.text(net)}: File exists") for net in nets[5000:]
+    ]
+    assert lab.delete(routes) == []
+    assert objects(lab.edge.read_changes()) == [RouteChange(DELETED, net, path) for net in nets]
     assert lab.table() == {}
+    assert lab.delete(routes) == []
+
+
+def test_a_hundred_thousand_routes_are_read_as_the_careful_reader_reads_them(lab: Lab) -> None:
+    """A table of both families over many paths, with metrics and a default route: counted, and equal one by one."""
+    dice = random.Random(3)
+    paths = [lab.via(f"fe80::{at:x}:{at:x}", metric=dice.choice([5, 4096]), protocol=OURS) for at in range(1, 200)]
+    paths += [lab.via(f"10.0.0.{at}", metric=7, protocol=BIRD) for at in range(2, 50)]
+    first, second = set[Prefix](), set[Prefix]()
+    while len(first) < 90_000:
+        first.add(px.make(2, dice.randbytes(4), dice.choice([16, 20, 22, 24, 24, 32])))
+    while len(second) < 10_000:
+        second.add(px.make(10, b"\x20" + dice.randbytes(7), dice.choice([32, 48, 64])))
+    groups = [(path, cl.make(2, sorted(first)[at :: len(paths)])) for at, path in enumerate(paths)]
+    groups += [(path, cl.make(10, sorted(second)[at::9])) for at, path in enumerate(paths[:9])]
+    assert lab.edge.add_routes(groups) == []
+    lab.namespace.batch(["route add 0.0.0.0/0 via 10.0.0.9 dev v0", "route append 0.0.0.0/0 via 10.0.0.8 dev v0"])
+    found = [
+        (prefix, columns.paths[code])
+        for columns in lab.edge.routes(lambda _: True)
+        for prefix, code in zip(cl.prefixes(columns.column), columns.codes.tolist(), strict=True)
+    ]
+    careful = []
+    for family in (2, 10):
+        for _, payload in lab.edge._ask.dump(26, rtrequest.dump_routes(family)):
+            read = parse_route(payload)
+            assert read is not None
+            careful.append((read.prefix, read.path))
+    assert found == careful
+    shown = [
+        line
+        for family in ("-4", "-6")
+        for line in lab.namespace.ip(family, "route", "show", "table", "main").splitlines()
+    ]
+    assert len([one for one in found if one[1].table == 254]) == len(shown) > 100_000
+
+
+def test_churn_of_other_links_is_not_heard(lab: Lab) -> None:
+    """With a filter another link's routes come and go unheard; ours, replacements and links are heard."""
+    lab.namespace.batch(["link add v2 type veth peer name v3", "link set v2 addrgenmode none up", "link set v3 up"])
+    other = next(index for index, link in lab.edge.links().items() if link.name == "v2")
+    foreign = Path(254, OURS, 9, (NextHop(other, px.parse_address("fe80::9")),))
+    direct = Path(254, OURS, 9, (NextHop(other),), scope=LINK)
+    ours = lab.via("fe80::1", metric=9, protocol=OURS)
+    lab.edge.listen_to([lab.v0])
+    lab.edge.read_changes()
+    nets = [px.make(2, bytes((10, 2, at, 0)), 24) for at in range(200)]
+    for path in (foreign, direct):
+        assert lab.add([(net, path) for net in nets]) == []
+        assert lab.delete([(net, path) for net in nets]) == []
+    assert lab.add([(V6, foreign)]) == []
+    assert lab.edge.read_changes() == []
+    assert lab.delete([(V6, foreign)]) == []
+    assert lab.edge.read_changes() == [RouteChange(DELETED, V6, foreign)]  # it might be a part of one of ours
+    assert lab.add([(V4, ours), (V6, ours)]) == []
+    assert lab.heard() == [RouteChange(ADDED, V4, ours), RouteChange(ADDED, V6, ours)]
+    replace = "via inet6 fe80::9 dev v2 metric 9 proto 87"
+    assert lab.batch("-4", f"route replace {px.text(V4)} {replace}") == [RouteChange(REPLACED, V4, foreign)]
+    lab.namespace.batch(["link set v2 mtu 1400"])
+    assert [type(change) for change in lab.edge.read_changes()] == [LinkChange]
+    lab.edge.listen_to([])
+    assert lab.delete([(V4, foreign)]) == []
+    assert lab.heard() == [RouteChange(DELETED, V4, foreign)]
+
+
+def test_a_part_of_a_multipath_route_that_another_link_loses_is_heard(lab: Lab) -> None:
+    """Of an IPv6 route over our link and another, the other's next hop comes and goes, and both are heard."""
+    lab.namespace.batch(["link add v2 type veth peer name v3", "link set v2 addrgenmode none up", "link set v3 up"])
+    lab.edge.listen_to([lab.v0])
+    lab.edge.read_changes()
+    word = f"route {{}} {px.text(V6)} via fe80::{{}} dev {{}} metric 9 proto 87"
+    told = lab.batch("-6", word.format("add", 1, "v0"), word.format("append", 2, "v2"), word.format("del", 2, "v2"))
+    kinds = [(change.kind, len(change.path.nexthops)) for change in told if isinstance(change, RouteChange)]
+    assert kinds == [(ADDED, 1), (APPENDED, 2), (DELETED, 1)]

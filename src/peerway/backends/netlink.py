@@ -7,14 +7,19 @@ a guard. A socket lives in the network namespace of the thread that opens it.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
 
+from typing_extensions import Buffer
+
+from peerway.backends.inbox import Inbox, Receive
 from peerway.protocols import netlink as nl
 from peerway.protocols.errors import RemoteProtocolError
 
@@ -25,16 +30,21 @@ NETLINK_EXT_ACK: Final = 11
 NETLINK_GET_STRICT_CHK: Final = 12
 NETLINK_ROUTE: Final = 0
 NETLINK_GENERIC: Final = 16
+SO_ATTACH_FILTER: Final = 26
+SO_DETACH_FILTER: Final = 27
 SO_RCVBUFFORCE: Final = 33
 
 TIMEOUT: Final = 10  # seconds; the kernel answers within send(), but may wait for a lock
 _REPLY_BUFFER: Final = 1 << 20  # one datagram; a dump's are 32 KiB
 _REQUEST_RCVBUF: Final = 1 << 20
-_ACK_COST: Final = 2048  # bytes of receive buffer that one acknowledgement may take, with room to spare
-_BATCH_BYTES: Final = 1 << 16
+_ANSWER_COST: Final = 2048  # bytes of receive buffer that one answer may take, with room to spare
+_WAITING: Final = "netlink: waiting for the kernel's answer"
 
 Request = tuple[int, int, bytes]
 """Type, flags (NLM_F_REQUEST is added) and payload of a message to send."""
+
+Refused = dict[int, tuple[int, str]]
+"""Error number and words of what was refused."""
 
 
 class NetlinkError(OSError):
@@ -72,11 +82,22 @@ class Dump:
 
     def datagrams(self) -> Iterator[bytes]:
         """
-        The raw datagrams, for a reader with its own fast walk. It must give each message whose type is below 16 or
-        whose flags have NLM_F_DUMP_INTR to `note`, for that is how the end is seen.
+        The raw datagrams, for a reader with its own walk. It must give each message whose type is below 16 or whose
+        flags have NLM_F_DUMP_INTR to `note`, for that is how the end is seen.
         """
         while not self._finished:
             yield self._sock.receive()
+
+    def fill(self, inbox: Inbox) -> Iterator[Inbox]:
+        """
+        The same for a reader of many datagrams at once: the inbox, filled anew each time.
+        """
+        while not self._finished:
+            inbox.clear()
+            # The kernel writes the next part while one is read, so that nothing waits only when all was told.
+            if self._sock.receive_many(inbox) and not inbox.sizes:
+                self._sock.receive_many(inbox, wait=True)
+            yield inbox
 
     def note(self, message: nl.Message) -> None:
         """
@@ -108,6 +129,7 @@ class NetlinkSocket:
         """
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._buffer = memoryview(bytearray(_REPLY_BUFFER))
+        self._receive_into: Receive = self._socket.recv_into
         self._seq = 0
         try:
             self._option(NETLINK_EXT_ACK)
@@ -158,7 +180,8 @@ class NetlinkSocket:
         except PermissionError:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
         given = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-        self._batch = max(1, given // _ACK_COST)
+        self.answers = max(1, given // _ANSWER_COST)
+        """How many acknowledgements may wait."""
         return given
 
     def join(self, group: int) -> None:
@@ -166,6 +189,20 @@ class NetlinkSocket:
         Become a member of a multicast group (its number, not its bit). Raises OSError if there is none.
         """
         self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+
+    def filter(self, program: tuple[int, bytes] | None) -> None:
+        """
+        Let the kernel queue only what a BPF program passes (its number of instructions, and those); None for all. The
+        new program takes the place of the old one at once. Raises OSError.
+        """
+        if program is None:
+            with contextlib.suppress(FileNotFoundError):  # there was none
+                self._socket.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+            return
+        count, code = program
+        instructions = ctypes.create_string_buffer(code, len(code))
+        argument = struct.pack("@HP", count, ctypes.addressof(instructions))
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, argument)
 
     def receive(self) -> bytes:
         """
@@ -175,7 +212,7 @@ class NetlinkSocket:
         try:
             return self._receive(0)
         except BlockingIOError:
-            raise NetlinkError(errno.ETIMEDOUT, doing="netlink: waiting for the kernel's answer") from None
+            raise NetlinkError(errno.ETIMEDOUT, doing=_WAITING) from None
 
     def receive_waiting(self) -> bytes | None:
         """
@@ -187,20 +224,37 @@ class NetlinkSocket:
         except BlockingIOError:
             return None
 
+    def receive_many(self, inbox: Inbox, limit: int = sys.maxsize, *, wait: bool = False) -> bool:
+        """
+        Take the datagrams that wait, as far as there is room and at most `limit`; whether all that waited was taken.
+        With `wait` wait for one, and take that one. Raises like `receive`; what came before an error is in the inbox.
+        """
+        if not wait:
+            return inbox.fill(self._receive_into, socket.MSG_DONTWAIT | socket.MSG_TRUNC, limit)
+        if inbox.fill(self._receive_into, socket.MSG_TRUNC, len(inbox.sizes) + 1):
+            raise NetlinkError(errno.ETIMEDOUT, doing=_WAITING)
+        return False
+
     def _receive(self, flags: int) -> bytes:
-        size = self._socket.recv_into(self._buffer, 0, flags | socket.MSG_TRUNC)
+        size = self._receive_into(self._buffer, 0, flags | socket.MSG_TRUNC)
         if size > _REPLY_BUFFER:
             raise RemoteProtocolError(f"netlink: a datagram of {size} bytes is longer than {_REPLY_BUFFER}")
         return bytes(self._buffer[:size])
 
-    def _send(self, data: bytes) -> None:
-        # What was left behind by a dump that nobody read to its end, or by an answer that came too late.
+    def send(self, data: Buffer) -> None:
+        """
+        Send messages in one datagram. What was left behind by a dump that nobody read to its end, or by an answer that
+        came too late, is thrown away before. Raises OSError.
+        """
         with contextlib.suppress(RemoteProtocolError, OSError):
             while self.receive_waiting() is not None:
                 pass
         self._socket.send(data)
 
-    def _next_seq(self, count: int = 1) -> int:
+    def next_seq(self, count: int = 1) -> int:
+        """
+        The first of `count` sequence numbers in a row that are not in use.
+        """
         first = self._seq + 1
         if first + count > 0xFFFFFFFF:
             first = 1
@@ -213,8 +267,8 @@ class NetlinkSocket:
 
         Raises NetlinkError with the kernel's words; `doing` says in an error what was being done.
         """
-        seq = self._next_seq()
-        self._send(nl.message(kind, flags | nl.NLM_F_REQUEST | nl.NLM_F_ACK, seq, payload))
+        seq = self.next_seq()
+        self.send(nl.message(kind, flags | nl.NLM_F_REQUEST | nl.NLM_F_ACK, seq, payload))
         replies: list[nl.Message] = []
         while True:
             for message in nl.messages(self.receive()):
@@ -232,51 +286,6 @@ class NetlinkSocket:
         """
         Ask for a dump; the answer is read while it is iterated. No other request may be made before its end.
         """
-        seq = self._next_seq()
-        self._send(nl.message(kind, nl.NLM_F_REQUEST | nl.NLM_F_DUMP, seq, payload))
+        seq = self.next_seq()
+        self.send(nl.message(kind, nl.NLM_F_REQUEST | nl.NLM_F_DUMP, seq, payload))
         return Dump(self, seq, doing)
-
-    def batch(self, requests: Sequence[Request], *, doing: str = "") -> list[NetlinkError | None]:
-        """
-        Send many requests, many in one datagram; for each, in order, None or the error that the kernel gave. One
-        that fails does not stop the others. For requests that have no reply but success or failure.
-
-        Raises OSError if the socket itself fails.
-        """
-        results: list[NetlinkError | None] = []
-        at = 0
-        while at < len(requests):
-            count = self._fitting(requests, at)
-            results += self._batch_once(requests[at : at + count], doing)
-            at += count
-        return results
-
-    def _fitting(self, requests: Sequence[Request], at: int) -> int:
-        size = count = 0
-        for _, _, payload in requests[at : at + self._batch]:
-            size += nl.HEADER.size + nl.aligned(len(payload))
-            if count and size > _BATCH_BYTES:
-                break
-            count += 1
-        return count
-
-    def _batch_once(self, requests: Sequence[Request], doing: str) -> list[NetlinkError | None]:
-        # The kernel tells each error without being asked, in order; the acknowledgement of the last one is the end.
-        # Even if all fail, their answers fit in the receive buffer (_batch), so silence means success.
-        first = self._next_seq(len(requests))
-        last = first + len(requests) - 1
-        data = [
-            nl.message(kind, flags | nl.NLM_F_REQUEST | (nl.NLM_F_ACK if seq == last else 0), seq, payload)
-            for seq, (kind, flags, payload) in enumerate(requests, first)
-        ]
-        self._send(b"".join(data))
-        results: list[NetlinkError | None] = [None] * len(requests)
-        while True:
-            for message in nl.messages(self.receive()):
-                if message.type != nl.NLMSG_ERROR or not first <= message.seq <= last:
-                    continue
-                answer = nl.acknowledgement(message.payload, message.flags)
-                if answer.errno:
-                    results[message.seq - first] = NetlinkError(answer.errno, answer.text, doing)
-                if message.seq == last:
-                    return results

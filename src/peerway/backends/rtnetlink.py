@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from peerway.backends.netlink import NETLINK_ROUTE, NetlinkError, NetlinkSocket, Request
+from peerway.backends.inbox import Inbox
+from peerway.backends.netlink import NETLINK_ROUTE, NetlinkError, NetlinkSocket
+from peerway.backends.rtwriter import RouteWriter
+from peerway.model import columns as cl
 from peerway.model import prefix as px
 from peerway.model.link import Address, Link
 from peerway.model.ports import Change, Gap, Refusal
 from peerway.model.prefix import AF_INET, AF_INET6, Prefix
-from peerway.model.route import RT_TABLE_LOCAL, RTN_UNICAST, NexthopObject, Path, RouteChange
+from peerway.model.route import RTN_UNICAST, NexthopObject, Path, RouteColumns, RouteGroup
 from peerway.protocols import netlink as nl
-from peerway.protocols import rtlink, rtnexthop, rtrequest, rtroute
-from peerway.protocols.errors import RemoteProtocolError
-from peerway.protocols.rtdecoder import RouteCollector, RouteDecoder
-from peerway.protocols.rtrequest import RouteTemplate
+from peerway.protocols import rtfilter, rtlink, rtnexthop, rtrequest, rtroute
+from peerway.protocols.rtchanges import ChangeReader
+from peerway.protocols.rtdecoder import RouteDecoder
+from peerway.protocols.rtdump import RouteCollector
+from peerway.protocols.rtrows import RouteRows
 
 GROUPS: Final = (1, 5, 7, 9, 11)  # RTNLGRP_LINK, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE
 RTNLGRP_NEXTHOP: Final = 32
@@ -32,9 +36,7 @@ READ_LIMIT: Final = 1 << 16
 """Notifications in one reading, so that a stream without end does not keep us from acting on it."""
 DUMP_TRIES: Final = 4
 
-_ROUTES: Final = (rtroute.RTM_NEWROUTE, rtroute.RTM_DELROUTE)
 _GONE: Final = frozenset({errno.ESRCH, errno.ENOENT, errno.ENODEV})
-_OWN_TYPES: Final = frozenset({2, 3, 4, 5})  # local, broadcast, anycast, multicast: made with addresses
 _UNREACHABLE: Final = frozenset(
     {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENONET, errno.EACCES, errno.EINVAL, errno.ENETDOWN, errno.ESRCH}
 )
@@ -50,6 +52,10 @@ class Rtnetlink:
         Open both sockets; notifications wait from now on. `receive_buffer` in bytes, as far as the kernel gives it.
         """
         self._decoder = RouteDecoder()
+        self._rows = RouteRows(self._decoder)
+        self._changes = ChangeReader(self._decoder, self._rows)
+        self._inbox = Inbox()
+        self._listening: frozenset[int] = frozenset()
         with contextlib.ExitStack() as stack:
             self._hear = stack.enter_context(NetlinkSocket(NETLINK_ROUTE))
             self._ask = stack.enter_context(NetlinkSocket(NETLINK_ROUTE))
@@ -79,6 +85,18 @@ class Rtnetlink:
         """
         return self._hear.fileno()
 
+    def listen_to(self, interfaces: Iterable[int]) -> None:
+        """
+        From now on hear nothing of routes that leave through other interfaces, as far as that is certain
+        (protocols/rtfilter.py). None, or more than fit in a filter: everything is heard.
+
+        The routes of an interface that was not listened to are unknown: dump them after this. Raises OSError.
+        """
+        chosen = frozenset(interfaces)
+        if chosen != self._listening:
+            self._hear.filter(rtfilter.of(chosen) if 0 < len(chosen) <= rtfilter.MOST else None)
+            self._listening = chosen
+
     def read_changes(self) -> list[Change | Gap]:
         """
         The notifications that wait, in the kernel's order, at most READ_LIMIT datagrams; never blocks. The kernel's
@@ -89,27 +107,20 @@ class Rtnetlink:
         it, and until all was read the kernel would tell of no further loss. One that cannot be read is a Gap too.
         """
         changes: list[Change | Gap] = []
-        for _ in range(READ_LIMIT):
+        inbox, left, lost, empty = self._inbox, READ_LIMIT, False, False
+        while left > 0 and not (lost or empty):
+            inbox.clear()
             try:
-                datagram = self._hear.receive_waiting()
+                empty = self._hear.receive_many(inbox, left)
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                self._throw_away()
-                changes.append(Gap("the kernel dropped notifications, because the receive buffer was full"))
-                break
-            if datagram is None:
-                break
-            try:
-                length, kind, flags = nl.START.unpack_from(datagram) if len(datagram) > nl.START.size else (0, 0, 0)
-                if length == len(datagram) and kind in _ROUTES:  # one route alone: the usual case by far, made quick
-                    change = self._route(kind, flags, datagram[nl.HEADER.size :])
-                    if change is not None:
-                        changes.append(change)
-                else:
-                    self._read_datagram(datagram, changes)
-            except RemoteProtocolError as error:
-                changes.append(Gap(f"a notification could not be read: {error}"))
+                lost = True
+            left -= len(inbox.sizes)
+            changes += self._changes.read(inbox.words, inbox.sizes)
+        if lost:
+            self._throw_away()
+            changes.append(Gap("the kernel dropped notifications, because the receive buffer was full"))
         return changes
 
     def _throw_away(self) -> None:
@@ -120,32 +131,6 @@ class Rtnetlink:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-
-    def _read_datagram(self, datagram: bytes, changes: list[Change | Gap]) -> None:
-        for kind, flags, _, _, payload in nl.messages(datagram):
-            change: Change | None
-            match kind:
-                case rtroute.RTM_NEWROUTE | rtroute.RTM_DELROUTE:
-                    change = self._route(kind, flags, bytes(payload))
-                case rtlink.RTM_NEWLINK | rtlink.RTM_DELLINK:
-                    change = rtlink.parse_link(kind, payload)
-                case rtlink.RTM_NEWADDR | rtlink.RTM_DELADDR:
-                    change = rtlink.parse_address(kind, payload)
-                case rtnexthop.RTM_NEWNEXTHOP | rtnexthop.RTM_DELNEXTHOP:
-                    change = rtnexthop.parse_nexthop(kind, payload)
-                case _:
-                    continue
-            if change is not None:
-                changes.append(change)
-
-    def _route(self, kind: int, flags: int, payload: bytes) -> RouteChange | None:
-        # Dropped before they are decoded: the kernel's own routes. A payload too short for this is the decoder's.
-        if len(payload) >= rtroute.RTMSG.size and (
-            payload[4] == RT_TABLE_LOCAL
-            or (payload[7] in _OWN_TYPES and (kind == rtroute.RTM_DELROUTE or not flags & nl.NLM_F_REPLACE))
-        ):
-            return None
-        return self._decoder.change(kind, flags, payload)
 
     def links(self) -> dict[int, Link]:
         """
@@ -188,28 +173,26 @@ class Rtnetlink:
                 break
         return messages
 
-    def routes(self, keep: Callable[[Path], bool]) -> dict[Prefix, Path | tuple[Path, ...]]:
+    def routes(self, keep: Callable[[Path], bool]) -> list[RouteColumns]:
         """
-        The routes of all tables whose path passes `keep` (which must answer the same for equal paths). A dump that
-        changes interrupt is made again, a few times; then it is taken as it is, and the notifications of these
-        changes, which wait, complete it.
+        The routes of all tables whose path passes `keep` (which must answer the same for equal paths): one for each
+        family that has any, in the kernel's order. A dump that changes interrupt is made again, a few times; then it
+        is taken as it is, and the notifications of these changes, which wait, complete it.
         """
-        routes = self._routes(AF_INET, keep)
-        routes |= self._routes(AF_INET6, keep)
-        return routes
+        return [columns for family in (AF_INET, AF_INET6) for columns in self._routes(family, keep)]
 
-    def _routes(self, family: int, keep: Callable[[Path], bool]) -> dict[Prefix, Path | tuple[Path, ...]]:
-        routes: dict[Prefix, Path | tuple[Path, ...]] = {}
+    def _routes(self, family: int, keep: Callable[[Path], bool]) -> list[RouteColumns]:
+        columns: list[RouteColumns] = []
         for _ in range(DUMP_TRIES):
             dump = self._ask.dump(rtroute.RTM_GETROUTE, rtrequest.dump_routes(family), doing="reading the routes")
-            collector = RouteCollector(self._decoder, keep)
-            for datagram in dump.datagrams():
-                for message in collector.feed(datagram):
+            collector = RouteCollector(self._rows, keep, dump.seq)
+            for inbox in dump.fill(self._inbox):
+                for message in collector.feed(inbox.words, inbox.sizes):
                     dump.note(message)
-            routes = collector.routes
+            columns = collector.columns()
             if not dump.interrupted:
                 break
-        return routes
+        return columns
 
     def lookup(self, address: Prefix) -> tuple[Prefix, Path] | None:
         """
@@ -229,43 +212,26 @@ class Rtnetlink:
                 return read
         return None
 
-    def add_routes(self, routes: Sequence[tuple[Prefix, Path]], *, append: bool = False) -> list[Refusal]:
+    def add_routes(self, routes: Sequence[RouteGroup], *, append: bool = False) -> list[Refusal]:
         """
         Add routes, each on its own: one that is refused does not stop the others. One that stands already is
         refused (EEXIST) unless `append`. Raises OSError if the socket fails.
         """
         flags = nl.NLM_F_CREATE | (nl.NLM_F_APPEND if append else nl.NLM_F_EXCL)
-        return self._change(rtroute.RTM_NEWROUTE, flags, routes, "adding")
+        return RouteWriter(self._ask, rtroute.RTM_NEWROUTE, flags, "adding").write(routes, exact=False)
 
-    def delete_routes(self, routes: Sequence[tuple[Prefix, Path]]) -> list[Refusal]:
+    def delete_routes(self, routes: Sequence[RouteGroup]) -> list[Refusal]:
         """
         Delete exactly these routes; one that is missing is fine. Raises OSError if the socket fails.
         """
-        refusals = self._change(rtroute.RTM_DELROUTE, 0, routes, "deleting")
-        real = [refusal for refusal in refusals if refusal.errno not in _GONE]
-        if not any(refusal.errno == errno.EINVAL for refusal in real):
-            return real
+        refusals = RouteWriter(self._ask, rtroute.RTM_DELROUTE, 0, "deleting", _GONE).write(routes, exact=True)
+        if not any(refusal.errno == errno.EINVAL for refusal in refusals):
+            return refusals
         # The kernel says EINVAL for a nexthop object that is gone; its routes went with it.
         left = self.nexthops()
-        gone = {prefix for prefix, path in routes if path.nexthop_id and path.nexthop_id not in left}
-        return [refusal for refusal in real if refusal.errno != errno.EINVAL or refusal.prefix not in gone]
-
-    def _change(self, kind: int, flags: int, routes: Sequence[tuple[Prefix, Path]], doing: str) -> list[Refusal]:
-        # Templates are found by the identity of the path, which `routes` keeps alive: hashing a path costs more.
-        templates: dict[tuple[int, bool], RouteTemplate] = {}
-        requests: list[Request] = []
-        for prefix, path in routes:
-            name = id(path), prefix >= px.V6
-            template = templates.get(name)
-            if template is None:
-                exact = kind == rtroute.RTM_DELROUTE
-                template = templates[name] = RouteTemplate(px.family(prefix), path, exact=exact)
-            requests.append((kind, flags, template.payload(prefix)))
-        return [
-            Refusal(prefix, error.errno or 0, f"{doing} the route {px.text(prefix)}: {error.strerror}")
-            for (prefix, _), error in zip(routes, self._ask.batch(requests), strict=True)
-            if error is not None
-        ]
+        gone = [column for path, column in routes if path.nexthop_id and path.nexthop_id not in left]
+        missing = {prefix for column in gone for prefix in cl.each(column)}
+        return [refusal for refusal in refusals if refusal.errno != errno.EINVAL or refusal.prefix not in missing]
 
     def add_address(self, address: Address) -> None:
         """

@@ -168,6 +168,13 @@ def acknowledgement(payload: Buffer, flags: int) -> Acknowledgement:
     return _extended(view, _ERROR.size + request, flags)
 
 
+def error_number(payload: Buffer) -> int:
+    """
+    The error of NLMSG_ERROR alone, 0 for success or if the payload is too short to tell.
+    """
+    return -int(_ERROR.unpack_from(payload)[0]) if len(payload) >= _ERROR.size else 0
+
+
 def done(payload: Buffer, flags: int) -> Acknowledgement:
     """
     Read the payload of NLMSG_DONE: the error that ended the dump (old kernels may leave it out), and its words.

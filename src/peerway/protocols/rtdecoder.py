@@ -1,4 +1,4 @@
-"""The quick reader of many routes.
+"""The quick reader of one route (rtrows.py reads many at once).
 
 Routes differ mostly in their prefix alone. So the bytes of a message without its prefix are a key, and under it lies
 what the careful reader (rtroute.py) found the first time: an interned Path. The usual message then costs a few
@@ -8,14 +8,12 @@ that the careful reader found to be so are remembered; all others go the careful
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, Literal, cast
+from typing import Final, cast
 
 from peerway.model.prefix import AF_INET, AF_INET6, V6, Prefix
 from peerway.model.route import Path, RouteChange, RouteChangeKind
 from peerway.protocols import netlink as nl
-from peerway.protocols.errors import RemoteProtocolError
-from peerway.protocols.rtroute import RTM_DELROUTE, RTM_NEWROUTE, parse_route
+from peerway.protocols.rtroute import RTM_DELROUTE, parse_route
 
 KNOWN_LIMIT: Final = 1 << 16
 """How many keys are remembered, and how many paths: beyond it they are learned anew. Bounds what a route daemon that
@@ -37,21 +35,45 @@ class RouteDecoder:
     """
 
     def __init__(self) -> None:
-        self.interned: dict[Path, Path] = {}
         self.known: dict[bytes, Found] = {}
+        self.interned: dict[Path, int] = {}
+        self.paths: list[Path] = []
+        """The paths by number. When it grows too long, another list takes its place."""
+
+    def number(self, path: Path) -> int:
+        """
+        The number of a path, the same for all that are equal.
+        """
+        number = self.interned.setdefault(path, len(self.paths))
+        if number == len(self.paths):
+            self.paths.append(path)
+        return number
 
     def intern(self, path: Path) -> Path:
         """
         The one object that stands for all paths equal to this one.
         """
-        if len(self.interned) >= KNOWN_LIMIT:
-            self.interned.clear()
+        self.tidy()
+        return self.paths[self.number(path)]
+
+    def tidy(self) -> None:
+        """
+        Forget all paths if they are too many: the old numbers are void then, and `paths` is another list.
+        """
+        if len(self.paths) >= KNOWN_LIMIT:
+            self.interned, self.paths = {}, []
             self.known.clear()
-        return self.interned.setdefault(path, path)
 
     def route(self, payload: bytes) -> tuple[Prefix, Path] | None:
         """
         Read the payload of one message; None for what is in no table (parse_route). Raises RemoteProtocolError.
+        """
+        self.tidy()
+        return self.read(payload)
+
+    def read(self, payload: bytes) -> tuple[Prefix, Path] | None:
+        """
+        The same within a stretch of messages, in which the numbers of paths keep their meaning.
         """
         size = len(payload)
         if size >= _LEAST_V4 and payload[0] == AF_INET:
@@ -77,7 +99,7 @@ class RouteDecoder:
         read = parse_route(payload)
         if read is None:
             return None
-        path = self.intern(read.path)
+        path = self.paths[self.number(read.path)]
         # Second in order means: the one attribute before it ends where it begins.
         if key and read.regular and payload[20:24] == _DST[payload[0]] and nl.aligned(nl.u16(payload[12:14])) == 8:
             if len(self.known) >= KNOWN_LIMIT:
@@ -86,79 +108,6 @@ class RouteDecoder:
             bits, mark = (128, V6) if read.prefix & V6 else (32, 0)
             self.known[key] = path, (1 << bits) - (1 << (bits - length)), mark | length
         return read.prefix, path
-
-
-class RouteCollector:
-    """
-    Collects the routes of a dump whose path passes `keep`, which is asked once for each kind of message.
-    """
-
-    def __init__(self, decoder: RouteDecoder, keep: Callable[[Path], bool]) -> None:
-        self._decoder, self._keep = decoder, keep
-        self._chosen: dict[bytes, Found | Literal[False]] = {}
-        self.routes: dict[Prefix, Path | tuple[Path, ...]] = {}
-
-    def feed(self, datagram: bytes) -> list[nl.Message]:  # noqa: C901, PLR0912 - one loop without calls, for speed
-        """
-        Take the routes of one datagram. Returns the messages that are no routes, and those that tell that the dump
-        was interrupted. Raises RemoteProtocolError.
-        """
-        # A million routes come through here: local names, no call and no object per route.
-        others: list[nl.Message] = []
-        routes = cast("dict[int, Path | tuple[Path, ...]]", self.routes)
-        chosen, start, number = self._chosen, nl.START.unpack_from, int.from_bytes
-        at, end = 0, len(datagram)
-        while end - at >= nl.HEADER.size:
-            length, kind, flags = start(datagram, at)
-            stop = at + length
-            if kind != RTM_NEWROUTE or flags & nl.NLM_F_DUMP_INTR or not _LEAST_V4 + 16 <= length <= end - at:
-                message = next(nl.messages(memoryview(datagram)[at:]))
-                if kind != RTM_NEWROUTE or flags & nl.NLM_F_DUMP_INTR:
-                    others.append(message)
-                if kind == RTM_NEWROUTE:
-                    self._careful(bytes(message.payload), b"")
-            else:
-                if datagram[at + 16] == AF_INET:
-                    key, address = datagram[at + 16 : at + 40] + datagram[at + 44 : stop], datagram[at + 40 : at + 44]
-                elif length >= _LEAST_V6 + 16:
-                    key, address = datagram[at + 16 : at + 40] + datagram[at + 56 : stop], datagram[at + 40 : at + 56]
-                else:
-                    key = address = b""
-                found = chosen.get(key)
-                if found:
-                    path, mask, family_length = found
-                    prefix = (number(address, "big") & mask) << 8 | family_length
-                    if prefix in routes:
-                        self._add(prefix, path)
-                    else:
-                        routes[prefix] = path
-                elif found is None:
-                    self._careful(datagram[at + 16 : stop], key)
-            at += (length + 3) & ~3
-        if at < end:
-            raise RemoteProtocolError(f"netlink: {end - at} bytes are too few for a message header")
-        return others
-
-    def _careful(self, payload: bytes, key: bytes) -> None:
-        read = self._decoder.route(payload)
-        if read is None:
-            return
-        prefix, path = read
-        keep = self._keep(path)
-        if key and key in self._decoder.known:
-            self._chosen[key] = keep and self._decoder.known[key]
-        if keep:
-            self._add(prefix, path)
-
-    def _add(self, prefix: int, path: Path) -> None:
-        routes = cast("dict[int, Path | tuple[Path, ...]]", self.routes)
-        match routes.get(prefix):
-            case None:
-                routes[prefix] = path
-            case tuple(paths):
-                routes[prefix] = (*paths, path)
-            case first:
-                routes[prefix] = (first, path)
 
 
 def _new_kind(flags: int) -> RouteChangeKind:

@@ -32,6 +32,10 @@ RTA_MULTIPATH: Final = 9
 RTA_TABLE: Final = 15
 RTA_VIA: Final = 18
 RTA_NH_ID: Final = 30
+READ: Final = frozenset(
+    {RTA_DST, RTA_SRC, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_MULTIPATH, RTA_TABLE, RTA_VIA, RTA_NH_ID}
+)
+"""The attributes on which a path depends; the values of all others may differ (rtlayout.py)."""
 
 # family, dst_len, src_len, tos, table, protocol, scope, type, flags
 RTMSG: Final = Struct("=8BI")

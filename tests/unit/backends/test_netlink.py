@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import pytest
 from typing_extensions import override
 
+from peerway.backends.inbox import Inbox
 from peerway.backends.netlink import NETLINK_ROUTE, Dump, NetlinkError, NetlinkSocket
+from peerway.protocols import bpf, rtrequest
 from peerway.protocols import netlink as nl
-from peerway.protocols import rtrequest
 from peerway.protocols.rtlink import RTM_GETLINK, RTM_NEWLINK, parse_link
 
 MISSING = struct.pack("=BxHIII", 0, 0, 0x7FFFFFF0, 0, 0)
@@ -52,20 +53,6 @@ def test_a_refusal_has_the_kernels_words_and_ours(sock: NetlinkSocket) -> None:
     assert caught.value.extack in str(caught.value)
 
 
-def test_each_request_of_a_batch_has_its_own_result(sock: NetlinkSocket) -> None:
-    """Results stand in the order of the requests; a refusal stops nobody else."""
-    results = sock.batch([(RTM_GETLINK, 0, MISSING if at % 2 else FIRST) for at in range(40)], doing="asking")
-    assert [result.errno if result else 0 for result in results] == [0, errno.ENODEV] * 20
-    assert sock.batch([]) == []
-
-
-def test_no_refusal_of_a_batch_is_lost_in_a_small_buffer(sock: NetlinkSocket) -> None:
-    """A batch that is refused whole gives every refusal, however little the socket may hold."""
-    sock.set_receive_buffer(4096)
-    results = sock.batch([(RTM_GETLINK, 0, MISSING)] * 3000)
-    assert [result.errno for result in results if result] == [errno.ENODEV] * 3000
-
-
 def test_a_dump_that_was_given_up_spoils_nothing(sock: NetlinkSocket) -> None:
     """The rest of a dump that nobody read is thrown away before the next request."""
     first = sock.dump(RTM_GETLINK, rtrequest.dump_links())
@@ -80,12 +67,44 @@ def test_a_dump_that_was_given_up_spoils_nothing(sock: NetlinkSocket) -> None:
     assert list(sock.dump(RTM_GETLINK, rtrequest.dump_links()))
 
 
+def test_a_dump_is_read_in_bulk_to_its_end(sock: NetlinkSocket) -> None:
+    """The inbox has all that the kernel tells, and the reading ends with the dump, not with the guard's time."""
+    inbox, types = Inbox(), []
+    dump = sock.dump(RTM_GETLINK, rtrequest.dump_links())
+    for filled in dump.fill(inbox):
+        data, at = filled.words.tobytes(), 0
+        for size in filled.sizes:
+            for message in nl.messages(data[at : at + size]):
+                types.append(message.type)
+                dump.note(message)
+            at += nl.aligned(size)
+    assert types[-1] == nl.NLMSG_DONE
+    assert types[:-1] == [RTM_NEWLINK] * len(list(sock.dump(RTM_GETLINK, rtrequest.dump_links())))
+
+
+def test_a_filter_comes_and_goes() -> None:
+    """A program that passes nothing leaves the socket deaf, and without it answers come again."""
+    with NetlinkSocket(NETLINK_ROUTE, timeout=0.01) as sock:
+        sock.filter(None)
+        for _ in range(2):
+            sock.filter(bpf.assemble([(bpf.RET, 0)]))
+            with pytest.raises(NetlinkError, match="waiting for the kernel"):
+                sock.request(RTM_GETLINK, 0, FIRST)
+        sock.filter(None)
+        assert len(sock.request(RTM_GETLINK, 0, FIRST)) == 1
+
+
 def test_silence_is_an_error_in_the_end() -> None:
     """Without an answer the guard raises ETIMEDOUT, and looking for what waits gives nothing."""
     with NetlinkSocket(NETLINK_ROUTE, timeout=0.01) as sock:
         assert sock.receive_waiting() is None
         with pytest.raises(NetlinkError) as caught:
             sock.receive()
+        assert caught.value.errno == errno.ETIMEDOUT
+        inbox = Inbox()
+        assert sock.receive_many(inbox)
+        with pytest.raises(NetlinkError) as caught:
+            sock.receive_many(inbox, wait=True)
     assert caught.value.errno == errno.ETIMEDOUT
 
 

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from peerway.model import prefix as px
 from peerway.model.prefix import Prefix
 from peerway.model.route import NextHop, Path, RouteChange, RouteChangeKind
-from peerway.protocols import netlink as nl
 from peerway.protocols import rtdecoder
 from peerway.protocols.errors import RemoteProtocolError
-from peerway.protocols.rtdecoder import RouteCollector, RouteDecoder, change_kind
+from peerway.protocols.rtdecoder import RouteDecoder, change_kind
 from peerway.protocols.rtroute import parse_route
 from tests.harness.routes import attribute, damaged, header_of, payload_of, prefixes, routes, shuffled_payloads
 
@@ -70,16 +69,6 @@ def test_of_two_destinations_the_last_one_counts() -> None:
         assert read[0] == px.parse("10.1.0.0/16")
 
 
-def test_a_known_message_cut_within_its_address_is_refused() -> None:
-    """What was learned from a whole message is not used for one that ends within its address."""
-    known = nl.message(24, 2, 1, payload_of(px.parse("2001:db8::/32"), Path(254, 4, 0)))
-    cut = nl.HEADER.pack(52, 24, 2, 1, 0) + known[16:52]
-    collector = RouteCollector(RouteDecoder(), lambda _: True)
-    collector.feed(known)
-    with pytest.raises(RemoteProtocolError):
-        collector.feed(cut)
-
-
 @given(st.lists(prefixes(), min_size=2, max_size=20))
 def test_equal_paths_are_one_object(nets: list[Prefix]) -> None:
     """However a message is read, quickly or not, the same path is the same object."""
@@ -97,36 +86,6 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         path = Path(254, 4, metric, PATH.nexthops)
         assert decoder.route(payload_of(px.parse("10.0.0.0/8"), path)) == (px.parse("10.0.0.0/8"), path)
         assert max(len(decoder.interned), len(decoder.known)) <= 8
-
-
-@given(st.lists(routes(), max_size=20), st.sampled_from([0, nl.NLM_F_MULTI, nl.NLM_F_DUMP_INTR]))
-def test_a_dump_is_collected_in_order(table: list[tuple[Prefix, Path]], flags: int) -> None:
-    """Each route of a dump that is kept is there, several of one prefix in their order; the others are not."""
-    collector = RouteCollector(RouteDecoder(), lambda path: path.table == 254)
-    datagram = b"".join(nl.message(24, flags, 1, payload_of(*route)) for route in table) + nl.message(3, 2, 1, bytes(4))
-    others = collector.feed(datagram)
-    want: dict[Prefix, tuple[Path, ...]] = {}
-    for prefix, path in table:
-        if path.table == 254:
-            want[prefix] = (*want.get(prefix, ()), path)
-    assert {p: path if isinstance(path, tuple) else (path,) for p, path in collector.routes.items()} == want
-    assert [message.type for message in others] == [*([24] * len(table) if flags & nl.NLM_F_DUMP_INTR else []), 3]
-
-
-@given(st.binary(max_size=100) | damaged(st.builds(nl.message, st.just(24), st.just(2), st.just(1), PAYLOADS)))
-def test_any_datagram_is_collected_or_raises_the_one_error(datagram: bytes) -> None:
-    """Whatever comes in a dump, the collector returns or raises RemoteProtocolError, and agrees with the slow walk."""
-
-    def quick(data: bytes) -> object:
-        collector = RouteCollector(RouteDecoder(), lambda _: True)
-        collector.feed(data + data)  # the second one meets what the first one taught
-        return set(collector.routes)
-
-    def slow(data: bytes) -> object:
-        found = (careful(bytes(m.payload)) for m in nl.messages(data + data) if m.type == 24)
-        return {one[0] for one in found if isinstance(one, tuple)}
-
-    assert outcome(quick, datagram) == outcome(slow, datagram)
 
 
 @pytest.mark.parametrize(
