@@ -7,13 +7,18 @@ read again and each prefix is settled by what it says.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
+from peerway.model import columns as cl
+from peerway.model.device import AllowedIPsDelta
 from peerway.model.diff import allowed_ip_events
 from peerway.model.events import ClaimRefused, Event
 from peerway.model.interface import Interface
+from peerway.model.keys import PublicKey
 from peerway.model.plan import Plan, settle
 from peerway.model.ports import DeviceHandle, Refusal, RoutingTable
+from peerway.model.prefix import Prefix
+from peerway.model.route import RouteGroup
 from peerway.records import Records
 
 log = logging.getLogger(__name__)
@@ -25,6 +30,7 @@ class Applier:
     """
 
     def __init__(self, table: RoutingTable, records: Records, publish: Callable[[Event], None]) -> None:
+        self.listening: Callable[[], bool] = lambda: True  # whether anybody wants AllowedIP events
         self.unsettled: dict[int, Plan] = {}  # failed, by interface; nobody knows yet what of it was done
         self._table, self._records, self._publish = table, records, publish
 
@@ -32,14 +38,15 @@ class Applier:
         """
         Carry out a plan. What was refused stands in `interface.failures`. Returns whether the device answered.
         """
+        delta = todo.delta
         try:
-            self._records.write(interface, todo.ahead)
-            refusals = await handle.apply(todo.delta) if todo.delta else []
+            self._records.write(interface, todo.first_records)
+            refusals = await handle.apply(delta) if delta else []
         except OSError as error:
             await self._sort_out(interface, handle, todo, error)
             return False
         interface.errors.pop("apply", None)
-        self._take_result(interface, todo, refusals)
+        self._take_result(interface, todo, delta, refusals)
         self._change_routes(interface, todo)
         self._remember(interface, todo, whole=not refusals)
         return True
@@ -49,53 +56,69 @@ class Applier:
             if not whole:
                 self._records.rewrite(interface)
                 return
-            self._records.write(interface, todo.behind)
+            self._records.write(interface, todo.last_records)
             self._records.tidy(interface)
         except OSError as error:  # what stands in the store names too many prefixes, never too few
             interface.errors["ledger"] = f"cannot write the ledger: {error.strerror or error}"
         else:
             interface.errors.pop("ledger", None)
 
-    def _take_result(self, interface: Interface, todo: Plan, refusals: Iterable[Refusal]) -> None:
-        refused = {refusal.prefix: refusal.reason for refusal in refusals}
+    def _take_result(
+        self, interface: Interface, todo: Plan, delta: AllowedIPsDelta, refusals: Sequence[Refusal]
+    ) -> None:
         held = interface.held
-        old = {prefix: held[prefix] for prefix in todo.before if prefix in held}
-        for prefix, peer in todo.give:
-            if prefix not in refused:
-                held[prefix] = peer
-        for prefix, peer in todo.take:
-            if prefix not in refused and held.get(prefix) == peer:
-                del held[prefix]
-        for prefix, reason in refused.items():
-            interface.failures[prefix] = reason
-            settle(interface, todo, prefix)
-        for prefix in todo.before:
-            interface.note_host(prefix)
-        for prefix, peer in [*todo.give, *todo.take] if refused else ():
-            if prefix in refused:
-                self._publish(ClaimRefused(interface.name, peer, prefix, refused[prefix]))
-        for event in allowed_ip_events(interface.name, old, held, todo.before):
+        refused = {refusal.prefix: refusal.reason for refusal in refusals}
+        before = self._before(interface, todo)
+        stays = [(prefix, held.look(prefix)) for prefix in refused]
+        held.put_groups(delta.add)
+        held.put_groups(
+            [(None, part) for peer, column in delta.remove for who, part in held.groups(column) if who == peer]
+        )
+        for prefix, owner in stays:
+            if owner is None:
+                held.drop(prefix)
+            else:
+                held[prefix] = owner
+        interface.failures.update(refused)
+        if refused:
+            settle(interface, todo, cl.columns(refused))
+            self._tell_refused(interface, delta, refused)
+        self._tell(interface, before)
+
+    def _tell_refused(self, interface: Interface, delta: AllowedIPsDelta, refused: dict[Prefix, str]) -> None:
+        for peer, column in (*delta.add, *delta.remove):
+            for prefix in cl.each(column) if self.listening() else ():
+                if prefix in refused:
+                    self._publish(ClaimRefused(interface.name, peer, prefix, refused[prefix]))
+
+    def _before(self, interface: Interface, todo: Plan) -> dict[Prefix, PublicKey | None]:
+        """Who has the prefixes that are about to change, if anybody wants to know."""
+        if not self.listening():
+            return {}
+        return {prefix: interface.held.look(prefix) for column in todo.before.columns() for prefix in cl.each(column)}
+
+    def _tell(self, interface: Interface, before: dict[Prefix, PublicKey | None]) -> None:
+        for event in allowed_ip_events(interface.name, before.get, interface.held.look, before):
             self._publish(event)
 
     async def _sort_out(self, interface: Interface, handle: DeviceHandle, todo: Plan, error: OSError) -> None:
         reason = f"cannot change AllowedIPs: {error.strerror or error}"
         interface.errors["apply"] = reason
         log.warning("%s: %s; the device is read again", interface.name, reason)
-        for prefix, _ in todo.add_routes + todo.delete_routes:
-            interface.failures.setdefault(prefix, reason)
-        for prefix in todo.before:
-            interface.failures[prefix] = reason
+        for _, column in (*todo.add_routes, *todo.delete_routes, *todo.before):
+            interface.failures.put(column, reason)
         self.unsettled[interface.ifindex] = todo
         try:
             reading = await handle.read()
         except OSError as again:
             interface.errors["read"] = f"cannot read the device: {again.strerror or again}"
             return
-        old = {prefix: interface.held[prefix] for prefix in todo.before if prefix in interface.held}
-        for prefix in todo.before:  # others' changes elsewhere are left for the next reading, which tells them
-            interface.hold(prefix, reading.allowed_ips.get(prefix))
-        for event in allowed_ip_events(interface.name, old, interface.held, todo.before):
-            self._publish(event)
+        before = self._before(interface, todo)
+        for (
+            column
+        ) in todo.before.columns():  # others' changes elsewhere are left for the next reading, which tells them
+            interface.hold(column, reading.allowed_ips)
+        self._tell(interface, before)
         self.settle(interface)
 
     def settle(self, interface: Interface) -> None:
@@ -104,22 +127,28 @@ class Applier:
         candidates than there are, and nothing more is planned.
         """
         todo = self.unsettled.pop(interface.ifindex)
-        for prefix in todo.before:
-            settle(interface, todo, prefix)
+        settle(interface, todo, todo.before.columns())
         self._remember(interface, todo, whole=False)
 
     def _change_routes(self, interface: Interface, todo: Plan) -> None:
         """Make before break: a route with another next hop is appended before the former one goes."""
-        replaced = {prefix for prefix, _ in todo.delete_routes}
-        fresh = [item for item in todo.add_routes if item[0] not in replaced]
-        moved = [item for item in todo.add_routes if item[0] in replaced]
+        if not todo.add_routes and not todo.delete_routes:
+            return
+        add, delete = [*todo.add_routes], [*todo.delete_routes]
+        replaced = {cl.family(column): column for column in todo.delete_routes.columns()}
+        fresh: list[RouteGroup] = []
+        moved: list[RouteGroup] = []
+        for path, column in add:
+            new = cl.without(column, replaced.get(cl.family(column), column[:0]))
+            fresh += [(path, new)] if len(new) else []
+            moved += [(path, cl.without(column, new))] if len(new) < len(column) else []
         refusals: list[Refusal] = []
         try:
             refusals += self._table.add_routes(fresh) if fresh else []
             refusals += self._table.add_routes(moved, append=True) if moved else []
-            refusals += self._table.delete_routes(todo.delete_routes) if todo.delete_routes else []
+            refusals += self._table.delete_routes(delete) if delete else []
         except OSError as error:  # no answer: all are compared again
-            reason = error.strerror or str(error)
-            refusals = [Refusal(p, error.errno or 0, reason) for p, _ in todo.add_routes + todo.delete_routes]
+            for _, column in (*add, *delete):
+                interface.failures.put(column, f"route: {error.strerror or error}")
         for refusal in refusals:
             interface.failures[refusal.prefix] = f"route: {refusal.reason}"

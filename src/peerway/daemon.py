@@ -124,8 +124,8 @@ class Daemon:
             clock=time.monotonic,
             poll_interval=self.config.daemon.poll_interval,
         )
-        watcher.deltas.listening = lambda: self.bulletin.has_listeners
         self.engine = Engine(world, table, watcher, records, publish=self._publish, clock=time.monotonic)
+        self.engine.listen(lambda: self.bulletin.has_listeners)
         self.service = Service(self.engine, table, self.bulletin, Names.read(), self._reload)
 
     def _tap(self, devices: WireguardDevices) -> DeviceTap | None:

@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import assert_never
 
+from peerway.model import columns as cl
 from peerway.model import events as ev
+from peerway.model.columns import Column
 from peerway.model.diff import route_events
 from peerway.model.interface import Interface
 from peerway.model.link import Address, AddressChange, Link, LinkChange
 from peerway.model.nexthops import Nexthops
+from peerway.model.ports import Change
 from peerway.model.prefix import Prefix
-from peerway.model.rib import Table
-from peerway.model.route import NexthopChange, NexthopObject, Path, RouteChange
+from peerway.model.route import KINDS, NexthopChange, NexthopObject, Path, RouteChange, RouteColumns
 from peerway.model.world import World
 
 
@@ -35,13 +37,15 @@ class Deltas:
         self.dump_due = self.find_due = True
         self._publish, self._renamed = publish, renamed
 
-    def take(self, change: LinkChange | AddressChange | NexthopChange | RouteChange) -> None:
+    def take(self, change: Change) -> None:
         """
         Take one notification.
         """
         match change:
             case RouteChange():
                 self._take_route(change)
+            case RouteColumns():
+                self._take_burst(change)
             case NexthopChange():
                 former = self._nexthops_now()
                 self._take_nexthops(former, self.world.nexthops.apply(change))
@@ -61,6 +65,16 @@ class Deltas:
         for interface in self.world.interfaces.values():
             interface.dirty.add(change.prefix)
         self._tell_routes(change.prefix, before)
+
+    def _take_burst(self, burst: RouteColumns) -> None:
+        if self.listening() and burst.kinds is not None:  # each is told, with what was before it
+            rows = zip(burst.kinds.tolist(), cl.each(burst.column), burst.codes.tolist(), strict=True)
+            for kind, prefix, code in rows:
+                self._take_route(RouteChange(KINDS[kind], prefix, burst.paths[code]))
+            return
+        differ = self.world.rib.apply_many(burst)
+        for interface in self.world.interfaces.values():
+            interface.dirty.add_columns([differ])
 
     def _tell_routes(self, prefix: Prefix, before: tuple[Path, ...]) -> None:
         if not self.listening():
@@ -86,7 +100,7 @@ class Deltas:
         prefixes = self.world.rib.having(paths)
         for interface in self.world.interfaces.values():
             interface.reselect()
-            interface.dirty |= prefixes
+            interface.dirty.add_columns(prefixes)
             if self.listening():
                 self._tell_objects(interface, former, paths)
 
@@ -95,7 +109,7 @@ class Deltas:
         for path in paths:
             before, after = _leads(former, interface, path), self._through(interface, path)
             if before != after:
-                for prefix in sorted(self.world.rib.having([path])):
+                for prefix in (prefix for column in self.world.rib.having([path]) for prefix in cl.each(column)):
                     self._publish((ev.RouteAdded if after else ev.RouteRemoved)(interface.name, prefix, path))
 
     def _take_link(self, change: LinkChange) -> None:
@@ -167,17 +181,17 @@ class Deltas:
         former = self._nexthops_now()
         self._take_nexthops(former, self.world.nexthops.load(objects))
 
-    def take_routes(self, routes: Table) -> set[Prefix]:
+    def take_routes(self, routes: Iterable[RouteColumns]) -> list[Column]:
         """
         Take a dump of the relevant routes. Returns the prefixes that differ from what was held.
         """
-        old = self.world.rib.entries
-        differ = self.world.rib.load(routes)
+        rib = self.world.rib
+        old: dict[Prefix, tuple[Path, ...]] = {}
+        differ = rib.load(routes, old.__setitem__ if self.listening() else None)
         for interface in self.world.interfaces.values():
-            interface.dirty |= differ
-        for prefix in differ if self.listening() else ():
-            entry = old.get(prefix, ())
-            self._tell_routes(prefix, entry if isinstance(entry, tuple) else (entry,))
+            interface.dirty.add_columns(differ)
+        for prefix in sorted(old):
+            self._tell_routes(prefix, old[prefix])
         return differ
 
 

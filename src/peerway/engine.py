@@ -20,6 +20,7 @@ from peerway.model.link import Address
 from peerway.model.plan import Plan, plan
 from peerway.model.policy import OnStop
 from peerway.model.ports import RoutingTable
+from peerway.model.situations import alike
 from peerway.model.world import World
 from peerway.records import Records
 from peerway.watcher import Watcher
@@ -66,6 +67,12 @@ class Engine:
 
     def _is_waiting(self, interface: Interface) -> bool:
         return bool(interface.dirty) and interface.ifindex not in self._applier.unsettled
+
+    def listen(self, listening: Callable[[], bool]) -> None:
+        """
+        Events of single prefixes are made only while somebody listens.
+        """
+        self.watcher.deltas.listening = self.watcher.readings.listening = self._applier.listening = listening
 
     async def sync(self) -> None:
         """
@@ -128,7 +135,7 @@ class Engine:
         at = self._retry_at.get(interface.ifindex)
         if at is not None and at <= self._clock():
             del self._retry_at[interface.ifindex]
-            interface.dirty |= interface.failures.keys()
+            interface.dirty.add_columns(interface.failures.columns())
             interface.small_dirty |= "address" in interface.errors
 
     def _retry_later(self, interface: Interface) -> None:
@@ -167,14 +174,17 @@ class Engine:
     async def _bring(self, interface: Interface) -> None:
         council = self.council
         await self.watcher.readings.freshen(interface)
-        for prefix in interface.failures.keys() & interface.dirty:
-            del interface.failures[prefix]
         todo = plan(
             interface,
             lambda prefix: council.verdict(interface, prefix),
             lambda prefix: council.routes(interface, prefix),
             lambda prefix: self.world.own_routes(interface, prefix),
+            lambda column: alike(
+                interface, self.world.rib, column, lambda prefix: council.claimants(interface, prefix)
+            ),
         )
+        for column in todo.decided.values() if interface.failures else ():
+            interface.failures.put(column, None)
         if todo and not await self._applier.apply(
             interface, self.watcher.readings.watched[interface.ifindex].handle, todo
         ):
@@ -196,19 +206,21 @@ class Engine:
 
     async def _flush(self, interface: Interface) -> None:
         todo = Plan()
-        for prefix, peer in interface.ledger.ours.items():
-            waiting = interface.ledger.displaced.get(prefix)
-            if waiting is not None:
-                todo.give.append((prefix, waiting))
-            else:
-                todo.take.append((prefix, peer))
-        own = [(prefix, path) for prefix in self.world.rib for path in self.world.own_routes(interface, prefix)]
-        ours = interface.policy.route_protocol
+        ours, displaced = interface.ledger.ours, interface.ledger.displaced
+        for whole in ours.columns():
+            for peer, some in ours.groups(whole):
+                for waiting, part in displaced.groups(some):
+                    if waiting is not None:
+                        todo.give.add(waiting, part)
+                    elif peer is not None:
+                        todo.take.add(peer, part)
+        own = [*self.world.all_own_routes(interface)]
+        protocol = interface.policy.route_protocol
         try:
             await self.watcher.readings.watched[interface.ifindex].handle.apply(todo.delta)
             self._table.delete_routes(own)
             for address in self.world.addresses:
-                if address.ifindex == interface.ifindex and address.protocol == ours:
+                if address.ifindex == interface.ifindex and address.protocol == protocol:
                     self._table.delete_address(address)
             self._records.forget(interface.ifindex)
         except OSError as error:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from peerway.model import columns as cl
 from peerway.model import events as ev
 from peerway.model.device import Backend, Reading
 from peerway.model.diff import allowed_ip_events, device_events
@@ -55,6 +56,7 @@ class Readings:
         poll_interval: float,
     ) -> None:
         self.world = world
+        self.listening: Callable[[], bool] = lambda: True  # whether anybody wants AllowedIP events
         self.watched: dict[int, Watched] = {}
         self.started: list[Interface] = []
         self.stopped: list[Interface] = []
@@ -163,13 +165,13 @@ class Readings:
             if interface is not None:
                 interface.errors["read"] = f"cannot read the device: {error.strerror or error}"
             return
-        watched.cost = self._clock() - begin
-        watched.due = self._clock() + self._pause(watched)
         if interface is None:
             self._add(handle, reading)
         else:
             interface.errors.pop("read", None)
             self._observe(interface, reading)
+        watched.cost = self._clock() - begin
+        watched.due = self._clock() + self._pause(watched)
 
     def _pause(self, watched: Watched) -> float:
         return max(self.poll_interval, POLL_SHARE * watched.cost)
@@ -193,8 +195,10 @@ class Readings:
             self._publish(event)
         before = interface.held
         differ = interface.observe(reading.allowed_ips)
-        for event in allowed_ip_events(interface.name, before, reading.allowed_ips, differ) if differ else ():
-            self._publish(event)
+        if differ and self.listening():
+            prefixes = (prefix for column in differ for prefix in cl.each(column))
+            for event in allowed_ip_events(interface.name, before.look, interface.held.look, prefixes):
+                self._publish(event)
         if old.public_key != reading.device.public_key:
             interface.small_dirty = True
         if old.peers.keys() != reading.device.peers.keys():
@@ -211,8 +215,8 @@ class Readings:
             return
         self.world.dirty_paths(interface, changed)
         peers = {peer for address in changed for g in (named_before, interface.gateways) for peer in g.named(address)}
-        interface.dirty.update(prefix for prefix, peer in interface.held.items() if peer in peers)
-        interface.dirty.update(prefix for prefix, peer in interface.ledger.displaced.items() if peer in peers)
+        interface.dirty.add_columns(interface.held.having(peers))
+        interface.dirty.add_columns(interface.ledger.displaced.having(peers))
 
     def resettle(self, interface: Interface) -> None:
         """

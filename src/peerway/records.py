@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 
 from peerway.model.interface import Interface
-from peerway.model.ledger import Entry, Memory, records_of
+from peerway.model.ledger import Memory, Record
 from peerway.model.ports import LedgerStore
 from peerway.protocols.ledgerfile import HEADER, DamagedLedgerError, decode, encode
 
@@ -66,11 +66,11 @@ class Records:
         self._sizes[key] = (len(data), len(data))
         self._adopted.pop(key, None)
 
-    def write(self, interface: Interface, entries: Iterable[Entry]) -> None:
+    def write(self, interface: Interface, records: Iterable[Record]) -> None:
         """
-        Append entries; they are in the store when this returns. Raises OSError when the store is full.
+        Append records; they are in the store when this returns. Raises OSError when the store is full.
         """
-        data = encode(records_of(entries))
+        data = encode(records)
         if not data:
             return
         key = self._key(interface.ifindex)

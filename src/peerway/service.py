@@ -15,6 +15,7 @@ from peerway.control.explain import explain
 from peerway.control.views import Views
 from peerway.control.words import Names, event_json
 from peerway.engine import Engine
+from peerway.model import columns as cl
 from peerway.model import prefix as px
 from peerway.model.events import Event
 from peerway.model.interface import Interface
@@ -137,7 +138,7 @@ class Service:
         See DaemonApi.
         """
         interface, prefix, path = self._route(request)
-        refusals = self._table.add_routes([(prefix, path)])
+        refusals = self._table.add_routes([(path, cl.make(px.family(prefix), [prefix]))])
         await self._engine.settled()
         text = self._route_text(interface, prefix, path)
         for refusal in refusals:
@@ -156,7 +157,7 @@ class Service:
         await self._engine.settled()
         if path not in self._engine.world.rib.paths(prefix):
             raise UnknownError(f"there is no route {self._route_text(interface, prefix, path)}")
-        for refusal in self._table.delete_routes([(prefix, path)]):
+        for refusal in self._table.delete_routes([(path, cl.make(px.family(prefix), [prefix]))]):
             raise OSError(refusal.errno, f"the kernel refused: {refusal.reason or os.strerror(refusal.errno)}")
         await self._engine.settled()
         return {"route": self._route_text(interface, prefix, path)}

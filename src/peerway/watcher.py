@@ -10,13 +10,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
+import numpy as np
+
 from peerway.deltas import Deltas
+from peerway.model import columns as cl
 from peerway.model import events as ev
+from peerway.model.columns import Column
 from peerway.model.link import LinkChange
 from peerway.model.policy import Policy
 from peerway.model.ports import Change, Devices, DeviceTap, Gap, RoutingTable
-from peerway.model.prefix import Prefix
-from peerway.model.route import NexthopChange, RouteChange
+from peerway.model.route import NexthopChange, RouteChange, RouteColumns
 from peerway.model.world import World
 from peerway.readings import Readings
 
@@ -128,8 +131,9 @@ class Watcher:
             else:
                 self.deltas.take(change)
 
-    def _dump(self) -> set[Prefix]:
+    def _dump(self) -> list[Column]:
         begin = self._clock()
+        self._table.listen_to(self.world.interfaces)
         self.deltas.take_links(self._table.links())
         self.deltas.take_addresses(self._table.addresses())
         self.deltas.take_nexthops(self._table.nexthops())
@@ -145,7 +149,11 @@ class Watcher:
         differ = self._dump()
         waiting = self._table.read_changes()  # changes during the dump are told; with links and objects, silent ones
         self._take(waiting)
-        differ -= {change.prefix for change in waiting if isinstance(change, RouteChange)}
-        if differ and not doubt and not any(isinstance(change, LinkChange | NexthopChange | Gap) for change in waiting):
-            self.drifted += len(differ)
-            log.warning("an audit found %d prefixes that no notification had told of", len(differ))
+        told = cl.columns(change.prefix for change in waiting if isinstance(change, RouteChange))
+        told += [cl.unique(np.sort(change.column)) for change in waiting if isinstance(change, RouteColumns)]
+        for known in told:
+            differ = [cl.without(some, known) if some.dtype == known.dtype else some for some in differ]
+        found = sum(map(len, differ))
+        if found and not doubt and not any(isinstance(change, LinkChange | NexthopChange | Gap) for change in waiting):
+            self.drifted += found
+            log.warning("an audit found %d prefixes that no notification had told of", found)

@@ -16,6 +16,7 @@ from peerway.model.device import AllowedIPs, AllowedIPsDelta
 from peerway.model.keys import PublicKey
 from peerway.model.prefix import Prefix
 from peerway.model.setup import DeviceConfig, PeerConfig
+from tests.harness.columns import groups
 
 T = TypeVar("T")
 Pairs = Iterable[tuple[Prefix, PublicKey]]
@@ -29,11 +30,11 @@ class Hand:
 
     def give(self, pairs: Pairs) -> None:
         """Pin prefixes to peers."""
-        self._apply(AllowedIPsDelta(add=tuple(pairs)))
+        self._apply(AllowedIPsDelta(add=groups(pairs)))
 
     def take(self, pairs: Pairs) -> None:
         """Take prefixes from the peers that are named."""
-        self._apply(AllowedIPsDelta(remove=tuple(pairs)))
+        self._apply(AllowedIPsDelta(remove=groups(pairs)))
 
     def peers(self, *peers: PeerConfig) -> None:
         """Add, change or remove peers."""

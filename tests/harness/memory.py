@@ -6,12 +6,22 @@ import errno
 from collections.abc import Callable, Iterable, Sequence
 
 from peerway.model import prefix as px
-from peerway.model.device import AllowedIPs, AllowedIPsDelta, Backend, Device, Peer, Reading
+from peerway.model.device import AllowedIPsDelta, Backend, Device, Peer, Reading
 from peerway.model.keys import PublicKey
 from peerway.model.link import Address, AddressChange, Link, LinkChange
 from peerway.model.ports import Change, DeviceHandle, Gap, Refusal
 from peerway.model.prefix import Prefix
-from peerway.model.route import NexthopChange, NexthopObject, Path, RouteChange, RouteChangeKind
+from peerway.model.route import (
+    NexthopChange,
+    NexthopObject,
+    Path,
+    RouteChange,
+    RouteChangeKind,
+    RouteColumns,
+    RouteGroup,
+)
+from peerway.model.table import Table
+from tests.harness.columns import dumped, pairs
 
 
 class Killed(BaseException):
@@ -103,6 +113,9 @@ class MemoryTable:
     def fileno(self) -> int:
         raise NotImplementedError
 
+    def listen_to(self, interfaces: Iterable[int]) -> None:
+        """It tells everything."""
+
     def read_changes(self) -> list[Change | Gap]:
         waiting, self.waiting = self.waiting, []
         return waiting
@@ -116,9 +129,8 @@ class MemoryTable:
     def nexthops(self) -> dict[int, NexthopObject]:
         return dict(self.objects)
 
-    def routes(self, keep: Callable[[Path], bool]) -> dict[Prefix, Path | tuple[Path, ...]]:
-        kept = {prefix: tuple(path for path in paths if keep(path)) for prefix, paths in self.all.items()}
-        return {prefix: paths[0] if len(paths) == 1 else paths for prefix, paths in kept.items() if paths}
+    def routes(self, keep: Callable[[Path], bool]) -> list[RouteColumns]:
+        return dumped({prefix: tuple(path for path in paths if keep(path)) for prefix, paths in self.all.items()})
 
     def lookup(self, address: Prefix) -> tuple[Prefix, Path] | None:
         covering = [prefix for prefix, paths in self.all.items() if paths and px.contains(prefix, address)]
@@ -127,9 +139,9 @@ class MemoryTable:
         best = max(covering, key=px.length)
         return best, min(self.all[best], key=lambda path: path.metric)
 
-    def add_routes(self, routes: Sequence[tuple[Prefix, Path]], *, append: bool = False) -> list[Refusal]:
+    def add_routes(self, routes: Sequence[RouteGroup], *, append: bool = False) -> list[Refusal]:
         refusals = []
-        for prefix, path in routes:
+        for prefix, path in pairs(routes):
             self.fate.effect()
             self.added.append((prefix, path))
             kind = RouteChangeKind.APPENDED if append else RouteChangeKind.ADDED
@@ -137,8 +149,8 @@ class MemoryTable:
                 refusals.append(Refusal(prefix, errno.EEXIST, "File exists"))
         return refusals
 
-    def delete_routes(self, routes: Sequence[tuple[Prefix, Path]]) -> list[Refusal]:
-        for prefix, path in routes:
+    def delete_routes(self, routes: Sequence[RouteGroup]) -> list[Refusal]:
+        for prefix, path in pairs(routes):
             self.fate.effect()
             if path.protocol != self.own_protocol:
                 self.deleted_foreign.append((prefix, path))
@@ -171,7 +183,7 @@ class MemoryDevice:
     def __init__(self, fate: Fate, name: str, ifindex: int, public_key: PublicKey) -> None:
         self.fate, self.name, self.ifindex, self.public_key = fate, name, ifindex, public_key
         self.peers: dict[PublicKey, Peer] = {}
-        self.map: AllowedIPs = {}
+        self.map: dict[Prefix, PublicKey] = {}
         self.refuse: set[Prefix] = set()
         self.fail_after = -1  # operations until the device answers with an error
         self.busy = False  # whether it cannot be read
@@ -185,19 +197,20 @@ class MemoryDevice:
         if self.busy:
             raise OSError(errno.EBUSY, "the test keeps it busy")
         device = Device(self.name, self.ifindex, self.backend, self.public_key, peers=dict(self.peers))
-        return Reading(device, dict(self.map))
+        return Reading(device, Table(self.map))
 
     async def apply(self, delta: AllowedIPsDelta) -> list[Refusal]:
         self.deltas.append(delta)
-        for prefix, peer in delta.add:
+        add, remove = pairs(delta.add), pairs(delta.remove)
+        for prefix, peer in add:
             self._operate()
             if prefix not in self.refuse and peer in self.peers:
                 self.map[prefix] = peer
-        for prefix, peer in delta.remove:
+        for prefix, peer in remove:
             self._operate()
             if prefix not in self.refuse and self.map.get(prefix) == peer:
                 del self.map[prefix]
-        touched = {prefix for prefix, _ in delta.add + delta.remove}
+        touched = {prefix for prefix, _ in add + remove}
         return [Refusal(prefix, errno.EINVAL, "refused by the test") for prefix in sorted(touched & self.refuse)]
 
     def _operate(self) -> None:

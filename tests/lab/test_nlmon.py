@@ -19,6 +19,7 @@ from peerway.model.device import AllowedIPsDelta
 from peerway.model.keys import PublicKey
 from peerway.protocols import netlink as nl
 from peerway.protocols import wireguard_set
+from tests.harness.columns import groups
 from tests.harness.need import need, need_kernel_wireguard
 
 KEY = PublicKey(bytes(range(32)))
@@ -77,7 +78,7 @@ def test_failed_change_is_told(device: WireGuard, tap: NlmonTap) -> None:
     with device.namespace.enter(), NetlinkSocket(NETLINK_GENERIC) as sock:
         family = wireguard_family(sock)
         ifindex = socket.if_nametoindex(device.name)
-        bad = wireguard_set.give(ifindex, [(px.Prefix(10 << 32 | 77), KEY)])
+        bad = wireguard_set.give(ifindex, groups([(px.Prefix(10 << 32 | 77), KEY)]))
         with pytest.raises(OSError, match=r".") as told:
             sock.request(family, 0, bad)
     assert told.value.errno == 22
@@ -90,7 +91,7 @@ async def test_our_own_changes_are_not_told(device: WireGuard) -> None:
         handle = KernelDevice(device.name, socket.if_nametoindex(device.name))
         tap = NlmonTap(lambda: {handle.port_id} if handle.port_id else set())
         try:
-            await handle.apply(AllowedIPsDelta(add=((px.parse("10.1.0.0/16"), KEY),)))
+            await handle.apply(AllowedIPsDelta(add=groups([(px.parse("10.1.0.0/16"), KEY)])))
             assert tap.read_hints() == set()
             device.set_peer(str(KEY), keepalive=5)
             assert next_hints(tap) == {device.name}
@@ -104,7 +105,7 @@ def test_request_without_acknowledgement_is_told_twice(device: WireGuard, tap: N
     with device.namespace.enter(), NetlinkSocket(NETLINK_GENERIC) as sock:
         family = wireguard_family(sock)
         ifindex = socket.if_nametoindex(device.name)
-        request = wireguard_set.give(ifindex, [(px.parse("10.2.0.0/16"), KEY)])
+        request = wireguard_set.give(ifindex, groups([(px.parse("10.2.0.0/16"), KEY)]))
         sender = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC)
         sender.send(nl.message(family, nl.NLM_F_REQUEST, 7, request))
         sender.close()
@@ -131,7 +132,7 @@ def test_overflow_means_any_device(device: WireGuard, tap: NlmonTap) -> None:
     with device.namespace.enter(), NetlinkSocket(NETLINK_GENERIC) as sock:
         family = wireguard_family(sock)
         for _ in range(10):
-            sock.request(family, 0, wireguard_set.give(socket.if_nametoindex(device.name), prefixes))
+            sock.request(family, 0, wireguard_set.give(socket.if_nametoindex(device.name), groups(prefixes)))
     assert next_hints(tap) is None
 
 

@@ -7,19 +7,23 @@ says who may own each prefix; it knows nothing of deltas, ledgers or plans.
 from __future__ import annotations
 
 import random
+from itertools import groupby
 
 import pytest
 
 from peerway.model import prefix as px
+from peerway.model import rib, rows, situations
 from peerway.model.device import Peer
 from peerway.model.keys import PublicKey
 from peerway.model.ledger import Memory
 from peerway.model.link import Link
 from peerway.model.policy import Pinned, Policy
+from peerway.model.ports import Change, Gap
 from peerway.model.prefix import Prefix
-from peerway.model.route import NextHop, NexthopObject, Path, RouteChangeKind
+from peerway.model.route import NextHop, NexthopObject, Path, RouteChange, RouteChangeKind
 from peerway.protocols.ledgerfile import decode
-from tests.harness.memory import Killed
+from tests.harness.columns import burst
+from tests.harness.memory import Killed, MemoryTable
 from tests.harness.site import OTHER, WG, Site, gateway, via
 
 NETS = [px.parse(text) for text in ("10.0.0.0/8", "10.9.0.0/16", "10.9.9.0/24", "0.0.0.0/0", "2001:db8::/32")]
@@ -89,7 +93,7 @@ class History:
     def unpin(self) -> None:
         pinned = [p for p, peer in self.pins.items() if self.site.device.map.get(p) == peer and p not in self.unseen]
         # The ledger of one that died in between cannot tell a pin that was taken away from one that waits.
-        unclear = (self.memory().displacing | self.memory().displaced) if self.dead else {}
+        unclear = {*self.memory().displacing, *self.memory().displaced} if self.dead else set()
         pinned = [prefix for prefix in pinned if prefix not in unclear]
         if pinned:
             prefix = self.dice.choice(pinned)
@@ -232,6 +236,28 @@ class History:
         assert [path.nexthops[0].gateway for path in own] == ([gateway(pin)] if wanted and pin else [])
 
 
+@pytest.fixture(params=["single", "columns"])
+def shape(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Prefixes one by one, or in columns however few they are: notifications, decisions and rows."""
+    if request.param == "columns":
+        monkeypatch.setattr(situations, "FEW", 0)
+        monkeypatch.setattr(rib, "FEW", 0)
+        monkeypatch.setattr(rows, "FRESH", 0)
+        monkeypatch.setattr(MemoryTable, "read_changes", read_in_bursts)
+    return str(request.param)
+
+
+def read_in_bursts(table: MemoryTable) -> list[Change | Gap]:
+    """What waits, with each run of routes as a burst."""
+    waiting, table.waiting = table.waiting, []
+    found: list[Change | Gap] = []
+    for routes, run in groupby(waiting, lambda change: isinstance(change, RouteChange)):
+        several = list(run)
+        found += burst(change for change in several if isinstance(change, RouteChange)) if routes else several
+    return found
+
+
+@pytest.mark.usefixtures("shape")
 @pytest.mark.parametrize("start", range(0, 3000, 250))
 async def test_any_history_ends_in_the_state_that_the_rules_say(start: int) -> None:
     """250 histories with deaths, lost notifications and failing devices end as the naive model says."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from peerway.control.api import Json, UnknownError, UnusableError
@@ -14,6 +15,7 @@ from peerway.model.interface import Interface
 from peerway.model.keys import PublicKey
 from peerway.model.ownership import Origin, Verdict
 from peerway.model.prefix import Prefix
+from peerway.model.prefixset import PrefixSet
 from peerway.model.world import World
 
 VERSION = 1
@@ -96,7 +98,7 @@ class Views:
         return "syncing" if interface.dirty else "in-sync"
 
     def _errors(self, interface: Interface) -> list[str]:
-        some = sorted(interface.failures)[:10]
+        some = list(islice(interface.failures, 10))
         more = len(interface.failures) - len(some)
         return [
             *interface.errors.values(),
@@ -106,18 +108,18 @@ class Views:
 
     def counts(self, interface: Interface) -> dict[str, int]:
         """
-        How many prefixes are what. Only what is remarkable is looked at one by one.
+        How many prefixes are what.
         """
         ours = len(interface.ledger.ours)
         learned = sum(interface.counts.values())
-        notes = interface.notes.values()
+        notes = interface.notes.counts().items()
         return {
             "learned": learned,
             "pinned": len(interface.held) - ours + len(interface.ledger.displaced),
             "derived": ours - learned,
-            "shadowed": sum(len(verdict.shadowed) for verdict in notes),
-            "refused": sum(len(verdict.refused) for verdict in notes) + len(interface.failures),
-            "unresolved": sum(bool(verdict.problems) for verdict in notes),
+            "shadowed": sum(count * len(verdict.shadowed) for verdict, count in notes),
+            "refused": sum(count * len(verdict.refused) for verdict, count in notes) + len(interface.failures),
+            "unresolved": sum(count for verdict, count in notes if verdict.problems),
         }
 
     def _peer(self, interface: Interface, peer: Peer) -> Json:
@@ -139,7 +141,10 @@ class Views:
         The entries of `peerway routes --json`, one by one.
         """
         for interface in self.interfaces(name):
-            for prefix in sorted(interface.held.keys() | interface.notes.keys() | interface.failures.keys()):
+            everything = PrefixSet()
+            for table in (interface.held, interface.notes, interface.failures):
+                everything.add_columns(table.columns())
+            for prefix in everything:
                 yield self.route(interface, prefix)
 
     def route(self, interface: Interface, prefix: Prefix) -> Json:

@@ -2,6 +2,9 @@
 
 Wants are levels, not deltas: the engine asks again whenever something has changed, compares with what is, and does the
 difference. So an event that was missed heals at the next round.
+
+An answer about a prefix may depend on its routes, on who holds it, on the ledger, and on what sort of prefix it is
+(family, host, default, link-local), but on no more of it: prefixes that are alike in that are asked about once.
 """
 
 from __future__ import annotations

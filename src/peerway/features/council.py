@@ -64,6 +64,14 @@ class Council:
             self._selection(interface, prefix),
         )
 
+    def claimants(self, interface: Interface, prefix: Prefix) -> tuple[PublicKey, ...]:
+        """
+        The peers whose acceptance of a prefix matters to the verdict.
+        """
+        claims = self.claims(interface, prefix)
+        peers = tuple(peer for peer, _ in claims.selection.peers)
+        return peers if claims.learned is None else (*peers, claims.learned)
+
     def verdict(self, interface: Interface, prefix: Prefix) -> Verdict:
         """
         Who wins a prefix of an interface.

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from peerway.model.columns import Column
 from peerway.model.keys import PublicKey
-from peerway.model.prefix import Prefix
+from peerway.model.table import Table
 
-AllowedIPs = dict[Prefix, PublicKey]
+AllowedIPs = Table[PublicKey]
+Group = tuple[PublicKey, Column]
+"""Prefixes of one family that go to, or from, one peer: sorted, without doubles."""
 
 
 class Backend(Enum):
@@ -57,7 +60,7 @@ class Device:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """
-    One whole reading of a device: its snapshot and its AllowedIPs, one map from prefix to peer.
+    One whole reading of a device: its snapshot and its AllowedIPs, one map from prefix to peer, which is handed over.
     """
 
     device: Device
@@ -71,8 +74,8 @@ class AllowedIPsDelta:
     atomically; `remove` takes it from the peer that is named. Adds are done first, removals last.
     """
 
-    add: tuple[tuple[Prefix, PublicKey], ...] = ()
-    remove: tuple[tuple[Prefix, PublicKey], ...] = ()
+    add: tuple[Group, ...] = ()
+    remove: tuple[Group, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.add or self.remove)

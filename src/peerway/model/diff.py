@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from peerway.model.device import AllowedIPs, Device, Peer
+from peerway.model.device import Device, Peer
 from peerway.model.events import (
     AllowedIPAdded,
     AllowedIPRemoved,
@@ -22,6 +22,7 @@ from peerway.model.events import (
     RouteAdded,
     RouteRemoved,
 )
+from peerway.model.keys import PublicKey
 from peerway.model.prefix import Prefix
 from peerway.model.route import Path
 
@@ -65,12 +66,15 @@ def peer_events(interface: str, old: Peer, new: Peer) -> Iterator[Event]:
         yield CountersMoved(interface, key, new.rx_bytes, new.tx_bytes)
 
 
-def allowed_ip_events(interface: str, old: AllowedIPs, new: AllowedIPs, prefixes: Iterable[Prefix]) -> Iterator[Event]:
+Holder = Callable[[Prefix], PublicKey | None]
+
+
+def allowed_ip_events(interface: str, old: Holder, new: Holder, prefixes: Iterable[Prefix]) -> Iterator[Event]:
     """
     What happened to these prefixes; a move is a removal and an addition.
     """
     for prefix in sorted(prefixes):
-        before, after = old.get(prefix), new.get(prefix)
+        before, after = old(prefix), new(prefix)
         if before == after:
             continue
         if before is not None:

@@ -43,6 +43,13 @@ class Gateways:
         if address not in own:
             own.append(address)
 
+    @property
+    def addresses(self) -> Iterable[Prefix]:
+        """
+        Every address that names somebody.
+        """
+        return self._names
+
     def named(self, address: Prefix) -> frozenset[PublicKey]:
         """
         The peers that an address names: none, one, or, where it is ambiguous, several.

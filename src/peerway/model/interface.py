@@ -6,19 +6,23 @@ pinned. Small things (gateways, counts) are kept up as `held` and the ledger cha
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 
-from peerway.model import prefix as px
+from peerway.model import columns as cl
+from peerway.model.columns import Column
 from peerway.model.device import AllowedIPs, Device
 from peerway.model.gateways import Gateways
 from peerway.model.keys import PublicKey
-from peerway.model.ledger import Entry, Ledger, Op
+from peerway.model.ledger import Ledger, Op, Record
 from peerway.model.link import Link
 from peerway.model.nexthops import Nexthops
-from peerway.model.ownership import Verdict
+from peerway.model.ownership import Origin, Verdict
 from peerway.model.policy import Policy
 from peerway.model.prefix import Prefix
+from peerway.model.prefixset import PrefixSet
 from peerway.model.selection import Reason, Selector
+from peerway.model.table import Table
 
 
 class Interface:
@@ -30,18 +34,16 @@ class Interface:
         self.link = link
         self.device = device
         self.policy = policy
-        self.held: AllowedIPs = {}
+        self.held: AllowedIPs = Table()
         self.ledger = Ledger()
-        self.dirty: set[Prefix] = set()
+        self.dirty = PrefixSet()
         self.small_dirty = True  # addresses are compared again
-        self.unwritten: list[Entry] = []  # what others' changes made of the ledger, for the next plan to write
-        self.notes: dict[Prefix, Verdict] = {}
-        self.failures: dict[Prefix, str] = {}
+        self.unwritten: list[Record] = []  # what others' changes made of the ledger, for the next plan to write
+        self.notes: Table[Verdict] = Table()
+        self.failures: Table[str] = Table()
         self.errors: dict[str, str] = {}  # last error of each activity, in words for `status`; gone when it heals
         self.counts: Counter[PublicKey] = Counter()  # learned prefixes of each peer
-        self.over_limit: dict[PublicKey, set[Prefix]] = {}
         self._nexthops = nexthops
-        self._hosts: dict[Prefix, PublicKey] = {}  # host-length AllowedIPs that are not ours
         self.gateways = Gateways()
         self.selector = Selector(link.ifindex, policy, self.gateways, nexthops)
 
@@ -63,22 +65,25 @@ class Interface:
         """
         Who holds the prefix by somebody else's hand, at present or displaced.
         """
-        waiting = self.ledger.displaced.get(prefix)
+        waiting = self.ledger.displaced.look(prefix)
         if waiting is not None:
             return waiting
-        return None if prefix in self.ledger.ours else self.held.get(prefix)
+        return None if prefix in self.ledger.ours else self.held.look(prefix)
 
-    def pinned_prefixes(self) -> set[Prefix]:
+    def pinned_prefixes(self) -> list[Column]:
         """
         Every pinned prefix, displaced ones included.
         """
-        return (self.held.keys() - self.ledger.ours.keys()) | self.ledger.displaced.keys()
+        found = PrefixSet()
+        found.add_columns(self.ledger.displaced.columns())
+        found.add_columns(column[self.ledger.ours.find(column) == 0] for column in self.held.columns())
+        return found.drain()
 
     def learned(self, prefix: Prefix) -> PublicKey | None:
         """
         Who holds the prefix by ours.
         """
-        return self.ledger.ours.get(prefix)
+        return self.ledger.ours.look(prefix)
 
     def is_learned(self, prefix: Prefix) -> bool:
         """
@@ -93,113 +98,129 @@ class Interface:
         if self.policy.peers and not self.policy.peer(peer).accepts(prefix):
             return Reason.NOT_ACCEPTED
         limit = self.policy.max_prefixes
-        if limit and self.ledger.ours.get(prefix) != peer and self.counts[peer] >= limit:
+        if limit and self.counts[peer] >= limit and self.ledger.ours.look(prefix) != peer:
             return Reason.LIMIT
         return None
 
+    def room(self, prefix: Prefix, verdict: Verdict) -> int:
+        """
+        For how many prefixes in the situation of this one the verdict holds: as many as the owner may still learn.
+        """
+        limit, owner = self.policy.max_prefixes, verdict.owner
+        if not limit or owner is None or verdict.origin is not Origin.LEARNED or self.learned(prefix) == owner:
+            return sys.maxsize
+        return max(1, limit - self.counts[owner])
+
     # what was seen
 
-    def observe(self, allowed_ips: AllowedIPs) -> set[Prefix]:
+    def observe(self, allowed_ips: AllowedIPs) -> list[Column]:
         """
         Take the device's map in the place of `held`. What differs was done by others: returns those prefixes.
 
         A prefix of ours that somebody moved is theirs from now on; one that they took away is no longer on record.
         """
-        old = self.held
-        if old == allowed_ips:
-            return set()
-        differ = {prefix for prefix, peer in allowed_ips.items() if old.get(prefix) != peer}
-        differ.update(old.keys() - allowed_ips.keys())
+        differ = self.held.differing(allowed_ips)
+        if not differ:
+            return differ
         self.held = allowed_ips
-        for prefix in differ:
-            mine = self.ledger.ours.get(prefix)
-            if mine is not None and allowed_ips.get(prefix) != mine:
-                self.disown(prefix)
-                self.unwritten.append((Op.DROPPED, prefix, mine))
-                if prefix in allowed_ips:
-                    self._forget_displaced(prefix)
-            self.note_host(prefix)
-        self.dirty |= differ
+        for column in differ:
+            for mine, part in self.ledger.ours.groups(column):
+                for owner, lost in allowed_ips.groups(part) if mine is not None else ():
+                    if mine is not None and owner != mine:
+                        self.disown(lost, mine)
+                        self.let_in({mine})
+                        self.ledger.ours.put(lost, None)
+                        self.unwritten.append(Record(Op.DROPPED, mine, lost))
+                        if owner is not None:
+                            self._forget_displaced(lost)
+        self.dirty.add_columns(differ)
         return differ
 
-    def hold(self, prefix: Prefix, peer: PublicKey | None) -> None:
+    def hold(self, column: Column, allowed_ips: AllowedIPs) -> None:
         """
-        Take one prefix as the device has it.
+        Take some prefixes as a reading of the device has them.
         """
-        if peer is None:
-            self.held.pop(prefix, None)
-        else:
-            self.held[prefix] = peer
+        self.held.put_groups([*allowed_ips.groups(column)])
 
-    def _forget_displaced(self, prefix: Prefix) -> None:
-        peer = self.ledger.displaced.pop(prefix, None)
-        if peer is not None:
-            self.unwritten.append((Op.RETURNED, prefix, peer))
+    def _forget_displaced(self, column: Column) -> None:
+        groups = [*self.ledger.displaced.groups(column)]
+        self.unwritten += [Record(Op.RETURNED, peer, part) for peer, part in groups if peer is not None]
+        self.ledger.displaced.put(column, None)
 
-    def own(self, prefix: Prefix, peer: PublicKey) -> None:
+    def own(self, column: Column, peer: PublicKey) -> None:
         """
-        The prefix is ours at this peer.
+        Count prefixes that become ours at a peer.
         """
-        self.disown(prefix)
-        self.ledger.ours[prefix] = peer
-        if prefix not in self.gateways.derived:
-            self.counts[peer] += 1
-        self.note_host(prefix)
+        self.counts[peer] += self._learnable(column)
 
-    def disown(self, prefix: Prefix) -> None:
+    def disown(self, column: Column, peer: PublicKey) -> None:
         """
-        The prefix is no longer ours. Those that waited for the limit of its peer are decided again.
+        Count prefixes that are no longer ours at a peer.
         """
-        peer = self.ledger.ours.pop(prefix, None)
-        if peer is not None and prefix not in self.gateways.derived:
-            self.counts[peer] -= 1
-            self.dirty |= self.over_limit.pop(peer, set())
-        self.note_host(prefix)
+        self.counts[peer] -= self._learnable(column)
 
-    def forget_peers(self) -> set[Prefix]:
+    def let_in(self, peers: set[PublicKey]) -> None:
+        """
+        Decide those again that waited for the limit of a peer that has lost prefixes.
+        """
+        if self.policy.max_prefixes and peers:
+            notes = self.notes.counts()
+            waiting = [note for note in notes if any((peer, Reason.LIMIT) in note.refused for peer in peers)]
+            self.dirty.add_columns(self.notes.having(waiting))
+
+    def _learnable(self, column: Column) -> int:
+        """How many of these prefixes are no derived addresses."""
+        if len(column) == 1:
+            return int(cl.first(column) not in self.gateways.derived)
+        hosts = column[cl.hosts(column)]
+        return len(column) - sum(prefix in self.gateways.derived for prefix in cl.each(hosts))
+
+    def forget_peers(self) -> list[Column]:
         """
         Drop displaced pins of peers that no longer exist. Returns their prefixes.
         """
-        gone = {prefix for prefix, peer in self.ledger.displaced.items() if peer not in self.device.peers}
-        for prefix in gone:
-            self._forget_displaced(prefix)
-        self.dirty |= gone
+        waiting = self.ledger.displaced
+        gone = waiting.having(peer for peer in waiting.counts() if peer not in self.device.peers)
+        for column in gone:
+            self._forget_displaced(column)
+        self.dirty.add_columns(gone)
         return gone
 
     # what follows from it
 
     def recount(self) -> None:
         """
-        Count the learned prefixes anew, after the ledger was read.
+        Count the learned prefixes anew, after the ledger was read or the derived addresses have changed.
         """
-        self.counts = Counter(peer for prefix, peer in self.ledger.ours.items() if prefix not in self.gateways.derived)
-        self._hosts = {
-            prefix: peer for prefix, peer in self.held.items() if px.is_host(prefix) and prefix not in self.ledger.ours
-        }
+        ours = self.ledger.ours
+        self.counts = Counter(ours.counts())
+        for prefix in self.gateways.derived:
+            peer = ours.look(prefix)
+            if peer is not None:
+                self.counts[peer] -= 1
 
-    def note_host(self, prefix: Prefix) -> None:
-        """
-        Keep up the host-length AllowedIPs that are not ours, after `held` or the ledger changed.
-        """
-        if px.is_host(prefix):
-            peer = self.held.get(prefix)
-            if peer is None or prefix in self.ledger.ours:
-                self._hosts.pop(prefix, None)
-            else:
-                self._hosts[prefix] = peer
+    def _hosts(self) -> dict[Prefix, PublicKey]:
+        """Host-length AllowedIPs that are not ours."""
+        found: dict[Prefix, PublicKey] = {}
+        for column in self.held.columns():
+            hosts = column[cl.hosts(column)]
+            for peer, part in self.held.groups(hosts[self.ledger.ours.find(hosts) == 0]):
+                if peer is not None:
+                    found.update(dict.fromkeys(cl.each(part), peer))
+        return found
 
     def refresh_gateways(self) -> set[Prefix]:
         """
         Compute the gateways anew. Returns the addresses that name other peers than before.
         """
         old = self.gateways
-        new = Gateways(self.device.peers, self.policy.prefixes, self._hosts)
+        new = Gateways(self.device.peers, self.policy.prefixes, self._hosts())
         changed = new.changed(old)
         if changed or new.derived.keys() != old.derived.keys():
             self.gateways = new
             self.reselect()
-            self.counts = Counter(peer for prefix, peer in self.ledger.ours.items() if prefix not in new.derived)
-            self.dirty |= changed
+            self.recount()
+            self.dirty.update(changed)
         return changed
 
     def reselect(self) -> None:

@@ -7,13 +7,15 @@ process killed at any instant leaves at most too many candidates, and the device
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import assert_never
 
+from peerway.model.columns import Column
+from peerway.model.device import AllowedIPs
 from peerway.model.keys import PublicKey
-from peerway.model.prefix import Prefix
+from peerway.model.table import Table
 
 
 class Op(IntEnum):
@@ -28,57 +30,54 @@ class Op(IntEnum):
     RETURNED = 5  # no longer displaced
 
 
-Entry = tuple[Op, Prefix, PublicKey]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Record:
     """
-    One thing said about many prefixes at one peer.
+    One thing said about many prefixes of one family, sorted and without doubles, at one peer.
     """
 
     op: Op
     peer: PublicKey
-    prefixes: tuple[Prefix, ...]
+    column: Column
 
 
-@dataclass(slots=True)
+Candidates = frozenset[PublicKey]
+
+
 class Memory:
     """
     What the records of a killed process say: for each prefix, every peer at which it may be ours; and which pinned
     ones are displaced, or were in between.
     """
 
-    maybe: dict[Prefix, set[PublicKey]] = field(default_factory=dict)
-    displaced: dict[Prefix, PublicKey] = field(default_factory=dict)
-    displacing: dict[Prefix, PublicKey] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.maybe: Table[Candidates] = Table()
+        self.displaced: Table[PublicKey] = Table()
+        self.displacing: Table[PublicKey] = Table()
 
     def replay(self, records: Iterable[Record]) -> None:
         """
         Take records in the order in which they were written.
         """
         for record in records:
-            for prefix in record.prefixes:
-                self._take(record.op, prefix, record.peer)
+            self._take(record.op, record.column, record.peer)
 
-    def _take(self, op: Op, prefix: Prefix, peer: PublicKey) -> None:
+    def _take(self, op: Op, column: Column, peer: PublicKey) -> None:
         match op:
             case Op.OURS:
-                self.maybe.setdefault(prefix, set()).add(peer)
+                self.maybe.put_groups([((some or Candidates()) | {peer}, at) for some, at in self.maybe.groups(column)])
             case Op.DROPPED:
-                peers = self.maybe.get(prefix, set())
-                peers.discard(peer)
-                if not peers:
-                    self.maybe.pop(prefix, None)
+                groups = [((some or Candidates()) - {peer}, at) for some, at in self.maybe.groups(column)]
+                self.maybe.put_groups([(some or None, at) for some, at in groups])
             case Op.DISPLACING:
-                self.displaced.pop(prefix, None)
-                self.displacing[prefix] = peer
+                self.displaced.put(column, None)
+                self.displacing.put(column, peer)
             case Op.DISPLACED:
-                self.displacing.pop(prefix, None)
-                self.displaced[prefix] = peer
+                self.displacing.put(column, None)
+                self.displaced.put(column, peer)
             case Op.RETURNED:
-                self.displacing.pop(prefix, None)
-                self.displaced.pop(prefix, None)
+                self.displacing.put(column, None)
+                self.displaced.put(column, None)
             case _:
                 assert_never(op)
 
@@ -89,50 +88,58 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self.ours: dict[Prefix, PublicKey] = {}
-        self.displaced: dict[Prefix, PublicKey] = {}
+        self.ours: Table[PublicKey] = Table()
+        self.displaced: Table[PublicKey] = Table()
 
-    def settle(self, memory: Memory, allowed_ips: Mapping[Prefix, PublicKey], peers: Iterable[PublicKey]) -> None:
+    def settle(self, memory: Memory, allowed_ips: AllowedIPs, peers: Iterable[PublicKey]) -> None:
         """
         Compare a memory with what the device holds: a prefix is ours only where both say so. A displaced pin counts
         while its peer exists and the prefix is ours or free; what somebody else holds by now is theirs. One that was
         in between counts only while it is displaced: the prefix is ours, or went with a peer that had it by us.
         """
-        existing = set(peers)
-        self.ours = {
-            prefix: owner
-            for prefix, candidates in memory.maybe.items()
-            if (owner := allowed_ips.get(prefix)) is not None and owner in candidates
-        }
-        self.displaced = {
-            prefix: peer
-            for prefix, peer in memory.displaced.items()
-            if peer in existing and (prefix in self.ours or prefix not in allowed_ips)
-        }
-        for prefix, peer in memory.displacing.items():
-            mine = self.ours.get(prefix)
-            went = prefix not in allowed_ips and not memory.maybe.get(prefix, existing) <= existing
-            if peer in existing and (went or mine not in (None, peer)):
-                self.displaced[prefix] = peer
+        existing = frozenset(peers)
+        self.ours, self.displaced = Table(), Table()
+        self.ours.put_groups(
+            [
+                (owner, part)
+                for column in memory.maybe.columns()
+                for candidates, some in memory.maybe.groups(column)
+                for owner, part in allowed_ips.groups(some)
+                if owner is not None and candidates is not None and owner in candidates
+            ]
+        )
+        self.displaced.put_groups([*self._waiting(memory, allowed_ips, existing)])
+        self.displaced.put_groups([*self._in_between(memory, allowed_ips, existing)])
+
+    def _waiting(
+        self, memory: Memory, allowed_ips: AllowedIPs, existing: Candidates
+    ) -> Iterator[tuple[PublicKey, Column]]:
+        for column in memory.displaced.columns():
+            for peer, part in memory.displaced.groups(column):
+                free = part[(self.ours.find(part) != 0) | (allowed_ips.find(part) == 0)]
+                if peer in existing and len(free):
+                    yield peer, free
+
+    def _in_between(
+        self, memory: Memory, allowed_ips: AllowedIPs, existing: Candidates
+    ) -> Iterator[tuple[PublicKey, Column]]:
+        for column in memory.displacing.columns():
+            for peer, some in memory.displacing.groups(column):
+                for mine, part in self.ours.groups(some):
+                    for candidates, few in memory.maybe.groups(part):
+                        went = few[allowed_ips.find(few) == 0] if not (candidates or existing) <= existing else few[:0]
+                        found = few if mine not in (None, peer) else went
+                        if peer in existing and len(found):
+                            yield peer, found
 
     def records(self) -> list[Record]:
         """
         The shortest list of records that says all of this.
         """
-        return records_of(
-            [(Op.OURS, prefix, peer) for prefix, peer in self.ours.items()]
-            + [(Op.DISPLACED, prefix, peer) for prefix, peer in self.displaced.items()]
-        )
-
-
-def records_of(entries: Iterable[Entry]) -> list[Record]:
-    """
-    Entries gathered by operation and peer, in the order of their first appearance.
-
-    The order of two entries about one prefix is kept only between different operations or peers that first appear in
-    that order, so write what must be ordered in separate calls.
-    """
-    gathered: dict[tuple[Op, PublicKey], list[Prefix]] = {}
-    for op, prefix, peer in entries:
-        gathered.setdefault((op, peer), []).append(prefix)
-    return [Record(op, peer, tuple(prefixes)) for (op, peer), prefixes in gathered.items()]
+        return [
+            Record(op, peer, part)
+            for op, table in ((Op.OURS, self.ours), (Op.DISPLACED, self.displaced))
+            for column in table.columns()
+            for peer, part in table.groups(column)
+            if peer is not None
+        ]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from peerway.model import columns as cl
+from peerway.model.columns import Column
 from peerway.model.device import AllowedIPsDelta
 from peerway.model.interface import Interface
 from peerway.model.keys import PublicKey
-from peerway.model.ledger import Entry, Op
+from peerway.model.ledger import Op, Record
 from peerway.model.ownership import Origin, Verdict
 from peerway.model.prefix import Prefix
 from peerway.model.route import Path
-from peerway.model.selection import Reason
+from peerway.model.sheaves import Sheaves
+from peerway.model.table import Table
 
 Judge = Callable[[Prefix], Verdict]
 Routes = Callable[[Prefix], tuple[Path, ...]]
+Alike = Callable[[Column], Iterator[Column]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +40,19 @@ class Plan:
     AllowedIPs, routes, `behind` into the ledger.
 
     `before` remembers the ledger of each prefix that is given or taken, and `ours` to whom we mean to give it, so that
-    a failure can be sorted out.
+    a failure can be sorted out. `decided` are all prefixes that were looked at.
     """
 
-    ahead: list[Entry] = field(default_factory=list)
-    give: list[tuple[Prefix, PublicKey]] = field(default_factory=list)
-    take: list[tuple[Prefix, PublicKey]] = field(default_factory=list)
-    behind: list[Entry] = field(default_factory=list)
-    add_routes: list[tuple[Prefix, Path]] = field(default_factory=list)
-    delete_routes: list[tuple[Prefix, Path]] = field(default_factory=list)
-    before: dict[Prefix, Former] = field(default_factory=dict)
-    ours: dict[Prefix, PublicKey] = field(default_factory=dict)
+    unwritten: list[Record] = field(default_factory=list)
+    ahead: Sheaves[tuple[Op, PublicKey]] = field(default_factory=Sheaves)
+    give: Sheaves[PublicKey] = field(default_factory=Sheaves)
+    take: Sheaves[PublicKey] = field(default_factory=Sheaves)
+    behind: Sheaves[tuple[Op, PublicKey]] = field(default_factory=Sheaves)
+    add_routes: Sheaves[Path] = field(default_factory=Sheaves)
+    delete_routes: Sheaves[Path] = field(default_factory=Sheaves)
+    before: Sheaves[Former] = field(default_factory=Sheaves)
+    ours: Sheaves[PublicKey] = field(default_factory=Sheaves)
+    decided: dict[int, Column] = field(default_factory=dict)
 
     @property
     def delta(self) -> AllowedIPsDelta:
@@ -55,115 +61,199 @@ class Plan:
         """
         return AllowedIPsDelta(tuple(self.give), tuple(self.take))
 
+    @property
+    def first_records(self) -> list[Record]:
+        """
+        What goes into the ledger before anything is done.
+        """
+        return self.unwritten + [Record(op, peer, column) for (op, peer), column in self.ahead]
+
+    @property
+    def last_records(self) -> list[Record]:
+        """
+        What goes into the ledger when all is done.
+        """
+        return [Record(op, peer, column) for (op, peer), column in self.behind]
+
     def __bool__(self) -> bool:
-        return bool(self.ahead or self.give or self.take or self.behind or self.add_routes or self.delete_routes)
+        return bool(
+            self.unwritten
+            or self.ahead
+            or self.give
+            or self.take
+            or self.behind
+            or self.add_routes
+            or self.delete_routes
+        )
 
 
-def plan(interface: Interface, judge: Judge, wanted_routes: Routes, own_routes: Routes) -> Plan:
+def plan(interface: Interface, judge: Judge, wanted_routes: Routes, own_routes: Routes, alike: Alike) -> Plan:
     """
-    Decide the dirty prefixes of an interface again and say what has to change. A prefix that becomes dirty after it
-    was decided stays so: until the plan is applied, what is held does not go with the ledger.
+    Decide the dirty prefixes of an interface again and say what has to change. `alike` cuts prefixes into parts that
+    share a verdict. A prefix that becomes dirty after it was decided stays so: until the plan is applied, what is held
+    does not go with the ledger.
 
     The ledger's memory (`ours`, counts) takes the plan at once, so that limits hold within a batch; what is written
     and what the device has follow when the plan is applied.
     """
     result = Plan()
-    result.ahead, interface.unwritten = interface.unwritten, []
-    decided: set[Prefix] = set()
-    while batch := sorted(interface.dirty - decided):  # a prefix that gives up its place lets others in
-        interface.dirty &= decided
-        decided.update(batch)
-        for prefix in batch:
-            verdict = judge(prefix)
-            _note(interface, prefix, verdict)
-            want, have = wanted_routes(prefix), own_routes(prefix)  # before: the ledger is about to take the plan
-            _allowed_ip(interface, prefix, verdict, result)
-            if want != have:
-                result.add_routes += [(prefix, path) for path in want if path not in have]
-                result.delete_routes += [(prefix, path) for path in have if path not in want]
+    result.unwritten, interface.unwritten = interface.unwritten, []
+    left: list[Column] = []
+    while batch := interface.dirty.drain():  # a prefix that gives up its place lets others in
+        work = _Work(interface, result)
+        for column in batch:
+            decided = result.decided.get(cl.family(column), column[:0])
+            fresh = cl.without(column, decided)
+            left.append(cl.without(column, fresh))
+            result.decided[cl.family(column)] = cl.merged(decided, fresh)
+            for part in alike(fresh):
+                while len(part):
+                    prefix = cl.first(part)
+                    verdict = judge(prefix)
+                    room = interface.room(prefix, verdict)
+                    work.take_up(part[:room], prefix, verdict)
+                    work.routes(part[:room], wanted_routes(prefix), own_routes(prefix))
+                    part = part[room:]  # noqa: PLW2901 - what is left is judged again
+        work.finish()
+    interface.dirty.add_columns(left)
     return result
 
 
-def _note(interface: Interface, prefix: Prefix, verdict: Verdict) -> None:
-    if verdict.remarkable:
-        interface.notes[prefix] = verdict
-    else:
-        interface.notes.pop(prefix, None)
-    for peer, reason in verdict.refused:
-        if reason is Reason.LIMIT:
-            interface.over_limit.setdefault(peer, set()).add(prefix)
+class _Work:
+    """
+    One pass over dirty prefixes. What it makes of the ledger is taken at its end, all at once.
+    """
+
+    def __init__(self, interface: Interface, result: Plan) -> None:
+        self._interface, self._result = interface, result
+        self._ours: list[tuple[PublicKey | None, Column]] = []
+        self._displaced: list[tuple[PublicKey | None, Column]] = []
+        self._notes: list[tuple[Verdict | None, Column]] = []
+        self._freed: set[PublicKey] = set()
+
+    def finish(self) -> None:
+        """
+        Bring the ledger's memory and the notes up to date; who waited for a place is decided again.
+        """
+        interface = self._interface
+        interface.notes.put_groups(self._notes)
+        interface.ledger.ours.put_groups(self._ours)
+        interface.ledger.displaced.put_groups(self._displaced)
+        interface.let_in(self._freed)
+
+    def routes(self, column: Column, want: tuple[Path, ...], have: tuple[Path, ...]) -> None:
+        """
+        Bring the routes of ours from what is to what is wanted.
+        """
+        if want == have:
+            return
+        for path in want:
+            if path not in have:
+                self._result.add_routes.add(path, column)
+        for path in have:
+            if path not in want:
+                self._result.delete_routes.add(path, column)
+
+    def take_up(self, column: Column, prefix: Prefix, verdict: Verdict) -> None:
+        """
+        Do to a part what the verdict on one of its prefixes says.
+        """
+        interface, ledger = self._interface, self._interface.ledger
+        if verdict.remarkable:
+            self._notes.append((verdict, column))
+        elif interface.notes:
+            self._notes.append((None, column))
+        former = Former(ledger.ours.look(prefix), ledger.displaced.look(prefix))
+        match verdict.origin:
+            case None:
+                if former.mine is not None:
+                    self._result.before.add(former, column)
+                    self._result.take.add(former.mine, column)
+                    self._let_go(column, former.mine)
+            case Origin.PINNED:
+                self._give_back(column, prefix, verdict, former)
+            case Origin.LEARNED | Origin.DERIVED:
+                self._give(column, prefix, verdict, former)
+            case _:
+                assert_never(verdict.origin)
+
+    def _let_go(self, column: Column, mine: PublicKey) -> None:
+        self._result.behind.add((Op.DROPPED, mine), column)
+        self._interface.disown(column, mine)
+        self._freed.add(mine)
+        self._ours.append((None, column))
+
+    def _give(self, column: Column, prefix: Prefix, verdict: Verdict, former: Former) -> None:
+        """The owner has the prefix by us; a pinned one that has to wait is written down first."""
+        owner, displaced, result = verdict.owner, verdict.displaced, self._result
+        if owner is None:
+            return
+        if displaced is not None and former.displaced != displaced:
+            self._displaced.append((displaced, column))
+            result.ahead.add((Op.DISPLACING, displaced), column)
+            result.behind.add((Op.DISPLACED, displaced), column)
+        if self._interface.held.look(prefix) == owner == former.mine:
+            return
+        result.before.add(former, column)
+        result.ahead.add((Op.OURS, owner), column)
+        result.give.add(owner, column)
+        result.ours.add(owner, column)
+        if former.mine is not None:
+            self._interface.disown(column, former.mine)
+            if former.mine != owner:
+                result.behind.add((Op.DROPPED, former.mine), column)
+                self._freed.add(former.mine)
+        self._interface.own(column, owner)
+        self._ours.append((owner, column))
+
+    def _give_back(self, column: Column, prefix: Prefix, verdict: Verdict, former: Former) -> None:
+        """A pinned owner has the prefix; where it was displaced, it gets it back."""
+        owner, result = verdict.owner, self._result
+        if owner is None:
+            return
+        if self._interface.held.look(prefix) != owner:
+            result.before.add(former, column)
+            result.give.add(owner, column)
+        if former.mine is not None:
+            self._let_go(column, former.mine)
+        if former.displaced is not None:
+            if former.mine is not None:  # else nobody has it, and so it says: it waits
+                result.ahead.add((Op.DISPLACING, former.displaced), column)
+            result.behind.add((Op.RETURNED, former.displaced), column)
+            self._displaced.append((None, column))
 
 
-def _allowed_ip(interface: Interface, prefix: Prefix, verdict: Verdict, result: Plan) -> None:
+def settle(interface: Interface, todo: Plan, columns: list[Column]) -> None:
+    """
+    After a failure: whose these prefixes of the plan are, by what `held` says now and by what the ledger said before
+    and meant to.
+    """
+    before: Table[Former] = Table()
+    meant: Table[PublicKey] = Table()
+    before.put_groups(todo.before)
+    meant.put_groups(todo.ours)
+    for column in columns:
+        for former, some in before.groups(column):
+            for wanted, part in meant.groups(some):
+                for owner, alike in interface.held.groups(part):
+                    if former is not None:
+                        _settle(interface, alike, former, wanted, owner)
+
+
+def _settle(
+    interface: Interface, column: Column, former: Former, wanted: PublicKey | None, owner: PublicKey | None
+) -> None:
+    """Prefixes that are alike: what the ledger said, to whom they were meant to go, and who has them."""
     ledger = interface.ledger
-    mine = ledger.ours.get(prefix)
-    former = Former(mine, ledger.displaced.get(prefix))
-    match verdict.origin:
-        case None:
-            if mine is not None:
-                result.before.setdefault(prefix, former)
-                result.take.append((prefix, mine))
-                result.behind.append((Op.DROPPED, prefix, mine))
-                interface.disown(prefix)
-        case Origin.PINNED:
-            _give_back(interface, prefix, verdict, former, result)
-        case Origin.LEARNED | Origin.DERIVED:
-            _give(interface, prefix, verdict, former, result)
-        case _:
-            assert_never(verdict.origin)
-
-
-def _give(interface: Interface, prefix: Prefix, verdict: Verdict, former: Former, result: Plan) -> None:
-    """The owner has the prefix by us; a pinned one that has to wait is written down first."""
-    owner, displaced = verdict.owner, verdict.displaced
-    if owner is None:
-        return
-    if displaced is not None and former.displaced != displaced:
-        interface.ledger.displaced[prefix] = displaced
-        result.ahead.append((Op.DISPLACING, prefix, displaced))
-        result.behind.append((Op.DISPLACED, prefix, displaced))
-    if interface.held.get(prefix) == owner == former.mine:
-        return
-    result.before.setdefault(prefix, former)
-    result.ahead.append((Op.OURS, prefix, owner))
-    result.give.append((prefix, owner))
-    result.ours[prefix] = owner
-    if former.mine is not None and former.mine != owner:
-        result.behind.append((Op.DROPPED, prefix, former.mine))
-    interface.own(prefix, owner)
-
-
-def _give_back(interface: Interface, prefix: Prefix, verdict: Verdict, former: Former, result: Plan) -> None:
-    """A pinned owner has the prefix; where it was displaced, it gets it back."""
-    owner = verdict.owner
-    if owner is None:
-        return
-    if interface.held.get(prefix) != owner:
-        result.before.setdefault(prefix, former)
-        result.give.append((prefix, owner))
-    if former.mine is not None:
-        result.behind.append((Op.DROPPED, prefix, former.mine))
-        interface.disown(prefix)
-    if former.displaced is not None:
-        if former.mine is not None:  # else nobody has it, and so it says: it waits
-            result.ahead.append((Op.DISPLACING, prefix, former.displaced))
-        result.behind.append((Op.RETURNED, prefix, former.displaced))
-        del interface.ledger.displaced[prefix]
-
-
-def settle(interface: Interface, todo: Plan, prefix: Prefix) -> None:
-    """
-    After a failure: whose the prefix is, by what `held` says now and by what the ledger said before and meant to.
-    """
-    former = todo.before[prefix]
-    candidates = {peer for peer in (former.mine, todo.ours.get(prefix)) if peer is not None}
-    displaced = interface.ledger.displaced.get(prefix, former.displaced)
-    owner = interface.held.get(prefix)
-    if owner is not None and owner in candidates:
-        interface.own(prefix, owner)
-    else:
-        interface.disown(prefix)
-    if displaced is not None and (owner is None or owner in candidates):
-        interface.ledger.displaced[prefix] = displaced
-    else:
-        interface.ledger.displaced.pop(prefix, None)
+    candidates = {peer for peer in (former.mine, wanted) if peer is not None}
+    mine = owner if owner is not None and owner in candidates else None
+    for now, part in [*ledger.ours.groups(column)]:
+        if now is not None:
+            interface.disown(part, now)
+            interface.let_in({now})
+        if mine is not None:
+            interface.own(part, mine)
+        ledger.ours.put(part, mine)
+    for now, part in [*ledger.displaced.groups(column)]:
+        waiting = now if now is not None else former.displaced
+        ledger.displaced.put(part, waiting if owner is None or owner in candidates else None)

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+import numpy as np
+
+from peerway.model import columns as cl
 from peerway.model import prefix as px
+from peerway.model.columns import Column, Mask
 from peerway.model.keys import PublicKey
 from peerway.model.prefix import Prefix
 from peerway.model.route import RT_TABLE_MAIN
@@ -76,6 +80,11 @@ class Accept:
         """Whether this entry accepts a prefix."""
         return self.ge <= px.length(prefix) <= self.le and px.contains(self.prefix, prefix)
 
+    def matching(self, column: Column) -> Mask:
+        """Which prefixes of a column this entry accepts."""
+        lengths = cl.lengths(column)
+        return cl.inside(column, self.prefix) & (lengths >= self.ge) & (lengths <= self.le)
+
 
 @dataclass(frozen=True, slots=True)
 class PeerPolicy:
@@ -89,6 +98,13 @@ class PeerPolicy:
     def accepts(self, prefix: Prefix) -> bool:
         """Whether a route may give this prefix to the peer."""
         return self.accept is None or any(entry.matches(prefix) for entry in self.accept)
+
+    def accepting(self, column: Column) -> Mask:
+        """Which prefixes of a column a route may give to the peer."""
+        found = np.full(len(column), self.accept is None, np.bool_)
+        for entry in self.accept or ():
+            found |= entry.matching(column)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

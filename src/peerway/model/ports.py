@@ -10,9 +10,9 @@ from peerway.model.device import AllowedIPsDelta, Backend, Reading
 from peerway.model.keys import PublicKey
 from peerway.model.link import Address, AddressChange, Link, LinkChange
 from peerway.model.prefix import Prefix
-from peerway.model.route import NexthopChange, NexthopObject, Path, RouteChange
+from peerway.model.route import NexthopChange, NexthopObject, Path, RouteChange, RouteColumns, RouteGroup
 
-Change = LinkChange | AddressChange | NexthopChange | RouteChange
+Change = LinkChange | AddressChange | NexthopChange | RouteChange | RouteColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,18 @@ class RoutingTable(Protocol):
         """The descriptor that is readable while notifications wait."""
         ...
 
+    def listen_to(self, interfaces: Iterable[int]) -> None:
+        """
+        From now on changes of routes through other interfaces need not be told. Those of an interface that was not
+        listened to are unknown: dump them after this.
+        """
+        ...
+
     def read_changes(self) -> list[Change | Gap]:
-        """All notifications that wait now, in the kernel's order; never blocks."""
+        """
+        The notifications that wait now, in the kernel's order; never blocks. Many routes in a row come as RouteColumns,
+        one for each family: routes of two families have no order among each other.
+        """
         ...
 
     def links(self) -> dict[int, Link]:
@@ -60,7 +70,7 @@ class RoutingTable(Protocol):
         """Dump all nexthop objects, by id; empty on a kernel without them."""
         ...
 
-    def routes(self, keep: Callable[[Path], bool]) -> dict[Prefix, Path | tuple[Path, ...]]:
+    def routes(self, keep: Callable[[Path], bool]) -> list[RouteColumns]:
         """Dump the routes of all tables whose path passes `keep`, in the kernel's order where a prefix has several."""
         ...
 
@@ -68,11 +78,11 @@ class RoutingTable(Protocol):
         """The route that the kernel uses for this destination (ip route get fibmatch), None if unreachable."""
         ...
 
-    def add_routes(self, routes: Sequence[tuple[Prefix, Path]], *, append: bool = False) -> list[Refusal]:
+    def add_routes(self, routes: Sequence[RouteGroup], *, append: bool = False) -> list[Refusal]:
         """Add routes; an equal one that stands is a refusal (EEXIST) unless `append`. Never replaces."""
         ...
 
-    def delete_routes(self, routes: Sequence[tuple[Prefix, Path]]) -> list[Refusal]:
+    def delete_routes(self, routes: Sequence[RouteGroup]) -> list[Refusal]:
         """Delete exactly these routes: table, metric, protocol and next hop are all named; a missing one is fine."""
         ...
 

@@ -4,19 +4,29 @@ What the kernel does not say (facts: fib_table_insert, inet6_rt_notify) is handl
 not named, so where several routes share prefix, table, tos and metric, a replacement leaves doubt, and only a new
 dump ends it (`uncertain`). So does an IPv6 multipath route of several protocols. All else is followed exactly, but
 for what stands beside routes that are not `relevant`: a replacement may have been of one of those.
+
+What a notification makes of an entry does not depend on the prefix. So it is worked out once for each kind of step, and
+remembered: one change is a look-up, and a burst a look-up for each kind of step in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import assert_never
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, cast
 
+import numpy as np
+
+from peerway.model import columns as cl
 from peerway.model import prefix as px
+from peerway.model.columns import Codes, Column
 from peerway.model.prefix import Prefix
-from peerway.model.route import RTN_UNICAST, NextHop, Path, RouteChange, RouteChangeKind
+from peerway.model.route import KINDS, Path, RouteChange, RouteColumns
+from peerway.model.rows import Rows
+from peerway.model.siblings import Entry, Steps, in_order, paths_of
+from peerway.model.table import Table
 
-Entry = Path | tuple[Path, ...]
-Table = dict[Prefix, Entry]
+FEW: Final = 32  # what is left of a burst that goes step by step
+REMEMBERED: Final = 1 << 16
 
 
 class Rib:
@@ -29,8 +39,10 @@ class Rib:
         `relevant` tells whether a path is worth keeping: it leaves through an interface of ours, or may.
         """
         self.relevant = relevant
-        self.entries: Table = {}
+        self.entries: Table[Entry] = Table()
         self.uncertain = False
+        self._steps = Steps(relevant)
+        self._known: dict[tuple[int, int, int], tuple[int, bool]] = {}
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -42,187 +54,158 @@ class Rib:
         """
         The paths of a prefix, in the kernel's order.
         """
-        entry = self.entries.get(prefix, ())
-        return entry if isinstance(entry, tuple) else (entry,)
+        return paths_of(self.entries.look(prefix))
 
     def distinct_paths(self) -> set[Path]:
         """
         Each path that any prefix has: a few hundred, even for a full table.
         """
-        found: set[Path] = set()
-        for entry in set(self.entries.values()):
-            found.update(entry if isinstance(entry, tuple) else (entry,))
-        return found
+        return {path for entry in self.entries.counts() for path in paths_of(entry)}
 
-    def having(self, paths: Iterable[Path]) -> set[Prefix]:
+    def having(self, paths: Iterable[Path]) -> list[Column]:
         """
         The prefixes that have one of these paths.
         """
         wanted = set(paths)
         if not wanted:
-            return set()
-        entries = {
-            entry
-            for entry in set(self.entries.values())
-            if not wanted.isdisjoint(entry if isinstance(entry, tuple) else (entry,))
-        }
-        return {prefix for prefix, entry in self.entries.items() if entry in entries}
+            return []
+        return self.entries.having(entry for entry in self.entries.counts() if not wanted.isdisjoint(paths_of(entry)))
 
-    def load(self, dump: Table) -> set[Prefix]:
+    # a dump
+
+    def load(
+        self, dump: Iterable[RouteColumns], before: Callable[[Prefix, tuple[Path, ...]], None] | None = None
+    ) -> list[Column]:
         """
-        Take a dump in the place of what is held. Returns the prefixes that differ.
+        Take a dump in the place of what is held. Returns the prefixes that differ; `before` is told what they had.
         """
-        differ = self.differing(dump)
-        self.entries = dump
+        self._known.clear()  # what is relevant may be something else by now
+        self.entries.tidy()
+        found: list[Column] = []
+        for rows, column, codes in self._read(dump):
+            differ = rows.differing(column, codes)
+            if before is not None:
+                for entry, part in self.entries.groups(differ):
+                    for prefix in cl.each(part):
+                        before(prefix, paths_of(entry))
+            if len(differ):
+                rows.replace(column, codes)
+                found.append(differ)
         self.uncertain = False
-        return differ
+        return found
 
-    def differing(self, dump: Table) -> set[Prefix]:
+    def differing(self, dump: Iterable[RouteColumns]) -> list[Column]:
         """
-        The prefixes of which a dump says something else than what is held. Puts the entries of the dump in order.
+        The prefixes of which a dump says something else than what is held.
         """
-        for prefix, entry in dump.items():
-            if isinstance(entry, tuple):
-                dump[prefix] = _in_order(entry)
-        held = self.entries
-        differ = {prefix for prefix, entry in dump.items() if held.get(prefix) != entry}
-        differ.update(held.keys() - dump.keys())
-        return differ
+        found = [rows.differing(column, codes) for rows, column, codes in self._read(dump)]
+        return [column for column in found if len(column)]
+
+    def _read(self, dump: Iterable[RouteColumns]) -> Iterator[tuple[Rows, Column, Codes]]:
+        """For each family what is held, and what a dump has instead."""
+        parts = {cl.family(part.column): part for part in dump if len(part.column)}
+        for family, rows in zip(cl.FAMILIES, self.entries.families, strict=True):
+            yield rows, *(self._assembled(parts[family]) if family in parts else (cl.none(family), _NONE))
+
+    def _assembled(self, dump: RouteColumns) -> tuple[Column, Codes]:
+        """Sorted rows, those of one prefix made one."""
+        own = np.array([self.entries.code(path) for path in dump.paths], np.int32)
+        column, codes = dump.column, own[dump.codes]
+        if bool((column[1:] > column[:-1]).all()):
+            return column, codes
+        order = np.argsort(column, kind="stable")
+        column, codes = column[order], codes[order]
+        begins = np.concatenate(([True], column[1:] != column[:-1]))
+        if begins.all():
+            return column, codes
+        starts = np.flatnonzero(begins)
+        together = np.diff(starts, append=len(column))
+        result = codes[starts]
+        for count in np.unique(together[together > 1]).tolist():
+            at = np.flatnonzero(together == count)
+            several, which = np.unique(codes[starts[at][:, None] + np.arange(count)], axis=0, return_inverse=True)
+            made = [self._together(row) for row in several.tolist()]
+            result[at] = np.array(made, np.int32)[which.reshape(-1)]
+        return column[starts], result
+
+    def _together(self, codes: Sequence[int]) -> int:
+        return self.entries.code(in_order(tuple(path for code in codes for path in paths_of(self.entries.value(code)))))
+
+    # notifications
 
     def apply(self, change: RouteChange) -> bool:
         """
         Take one notification. Returns whether the prefix differs now.
         """
-        before = self.paths(change.prefix)
-        if not before and not (self.relevant(change.path) and change.kind is not RouteChangeKind.DELETED):
-            return False
-        if px.family(change.prefix) == px.AF_INET:
-            after = _in_order(self._apply_ipv4(before, change))
-        else:
-            after = _in_order(self._apply_ipv6(before, change))
+        entries, prefix = self.entries, change.prefix
+        rows = entries.ipv6 if prefix & px.V6 else entries.ipv4
+        before = rows.get(prefix)
+        after = self._step(before, KINDS.index(change.kind), entries.code(change.path), v6=bool(prefix & px.V6))
         if after == before:
             return False
-        self._store(change.prefix, after)
+        rows.set(prefix, after)
         return True
 
-    def _store(self, prefix: Prefix, paths: tuple[Path, ...]) -> None:
-        if not paths:
-            self.entries.pop(prefix, None)
-        else:
-            self.entries[prefix] = paths[0] if len(paths) == 1 else paths
+    def apply_many(self, burst: RouteColumns) -> Column:
+        """
+        Take many notifications of one family, in their order. Returns the prefixes that differ now.
+        """
+        if burst.kinds is None:
+            raise ValueError("a burst of notifications has kinds")
+        rows, v6 = self.entries.family(burst.column), burst.column.dtype == cl.IPV6
+        order = np.argsort(burst.column, kind="stable")
+        column = burst.column[order]
+        begins = np.concatenate(([True], column[1:] != column[:-1]))
+        starts = np.flatnonzero(begins)
+        which = np.cumsum(begins) - 1  # of the prefixes, for each row
+        turn = np.arange(len(column)) - starts[which]  # how many of the same prefix came before
+        prefixes = column[starts]
+        before = rows.find(prefixes)
+        paths = np.array([self.entries.code(path) for path in burst.paths], np.int64)
+        steps = paths[burst.codes[order]] * len(KINDS) + burst.kinds[order]
+        after = self._follow(before.copy(), which, turn, steps, v6=v6)
+        differ = after != before
+        rows.put(prefixes[differ], after[differ])
+        return cast("Column", prefixes[differ])
 
-    def _kept(self, path: Path) -> tuple[Path, ...]:
-        return (path,) if self.relevant(path) else ()
+    def _follow(self, state: Codes, which: Codes, turn: Codes, steps: Codes, *, v6: bool) -> Codes:
+        """Turn by turn: the first notification of each prefix, the second of each that has two, and so on."""
+        by_turn = np.argsort(turn, kind="stable")
+        bounds = np.searchsorted(turn[by_turn], np.arange(int(turn[by_turn[-1]]) + 2))
+        for now in range(len(bounds) - 1):
+            rest = by_turn[bounds[now] :]
+            if len(rest) < FEW or bounds[now + 1] - bounds[now] < FEW:
+                for row in rest.tolist():
+                    path, kind = divmod(int(steps[row]), len(KINDS))
+                    state[which[row]] = self._step(int(state[which[row]]), kind, path, v6=v6)
+                break
+            mine = by_turn[bounds[now] : bounds[now + 1]]
+            at = which[mine]
+            wide = int(steps.max()) + 1
+            kinds, place = np.unique(state[at].astype(np.int64) * wide + steps[mine], return_inverse=True)
+            made = []
+            for number in kinds.tolist():
+                entry, step = divmod(number, wide)
+                path, kind = divmod(step, len(KINDS))
+                made.append(self._step(entry, kind, path, v6=v6))
+            state[at] = np.array(made, np.int32)[place]
+        return state
 
-    def _apply_ipv4(self, before: tuple[Path, ...], change: RouteChange) -> tuple[Path, ...]:
-        path = change.path
-        same = [other for other in before if _ipv4_key(other) == _ipv4_key(path)]
-        rest = tuple(other for other in before if other not in same)
-        match change.kind:
-            case RouteChangeKind.ADDED:
-                same = [*self._kept(path)]
-            case RouteChangeKind.APPENDED:
-                same = same if path in same else [*same, *self._kept(path)]
-            case RouteChangeKind.PREPENDED:
-                same = same if path in same else [*self._kept(path), *same]
-            case RouteChangeKind.REPLACED:
-                self.uncertain |= len(same) > 1
-                same = [*self._kept(path), *(other for other in same[1:] if other != path)]
-            case RouteChangeKind.DELETED:
-                if path in same:
-                    same.remove(path)
-                elif same and self.relevant(path):
-                    self.uncertain = True
-        return rest + tuple(same)
-
-    def _apply_ipv6(self, before: tuple[Path, ...], change: RouteChange) -> tuple[Path, ...]:
-        path = change.path
-        index = next((i for i, other in enumerate(before) if _is_sibling(other, path)), None)
-        match change.kind:
-            case RouteChangeKind.REPLACED:
-                return self._put(before, _replaced(before, path), path)
-            case RouteChangeKind.ADDED | RouteChangeKind.APPENDED | RouteChangeKind.PREPENDED:
-                if path in before:
-                    return before
-                if index is not None:  # a dump tells the protocol of the first, a notification that of the last
-                    self.uncertain |= before[index].protocol != path.protocol
-                return self._put(before, index, path)
-            case RouteChangeKind.DELETED:
-                return self._delete_ipv6(before, index, path)
-            case _:
-                assert_never(change.kind)
-
-    def _delete_ipv6(self, before: tuple[Path, ...], index: int | None, path: Path) -> tuple[Path, ...]:
-        if path in before:
-            at = before.index(path)
-            return before[:at] + before[at + 1 :]
-        if index is None:
-            return before
-        left = _without(before[index].nexthops, path.nexthops)
-        if left is None:
-            self.uncertain |= self.relevant(path)
-            return before
-        if not left:
-            return before[:index] + before[index + 1 :]
-        return self._put(before, index, _with_nexthops(before[index], left))
-
-    def _put(self, before: tuple[Path, ...], index: int | None, path: Path) -> tuple[Path, ...]:
-        """The path in the place of another, or behind all."""
-        if index is None:
-            return before + self._kept(path)
-        return before[:index] + self._kept(path) + before[index + 1 :]
+    def _step(self, before: int, kind: int, path: int, *, v6: bool) -> int:
+        """What one notification makes of an entry, in codes."""
+        name = before, kind + (len(KINDS) if v6 else 0), path
+        known = self._known.get(name)
+        if known is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            entries = self.entries
+            changed = entries.value(path)
+            assert isinstance(changed, Path)  # noqa: S101 - it was put in as one
+            after, doubt = self._steps.after(paths_of(entries.value(before)), KINDS[kind], changed, v6=v6)
+            code = 0 if not after else entries.code(after[0] if len(after) == 1 else after)
+            known = self._known[name] = code, doubt
+        self.uncertain |= known[1]
+        return known[0]
 
 
-def _in_order(paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    """One order for all that have no order among each other; the kernel's remains within table, tos and metric."""
-    return paths if len(paths) < 2 else tuple(sorted(paths, key=_rank))
-
-
-def _rank(path: Path) -> tuple[int, int, int, int]:
-    return path.table, path.tos, path.metric, -1 if path.source is None else path.source
-
-
-def _ipv4_key(path: Path) -> tuple[int, int, int]:
-    return path.table, path.tos, path.metric
-
-
-def _ipv6_key(path: Path) -> tuple[int, int, Prefix | None]:
-    return path.table, path.metric, path.source
-
-
-def _is_sibling(one: Path, other: Path) -> bool:
-    """
-    Whether the kernel merges two IPv6 routes into one multipath route.
-    """
-    return _ipv6_key(one) == _ipv6_key(other) and _may_have_siblings(one) and _may_have_siblings(other)
-
-
-def _may_have_siblings(path: Path) -> bool:
-    """rt6_qualify_for_ecmp (include/net/ip6_route.h)."""
-    return path.type == RTN_UNICAST and not path.nexthop_id and all(hop.gateway is not None for hop in path.nexthops)
-
-
-def _replaced(before: tuple[Path, ...], path: Path) -> int | None:
-    """
-    Which IPv6 path another one takes the place of: the first of its own sort, with or without gateway, else the first
-    of any (fib6_add_rt2node).
-    """
-    same = [index for index, other in enumerate(before) if _ipv6_key(other) == _ipv6_key(path)]
-    kind = _may_have_siblings(path)
-    return next((index for index in same if _may_have_siblings(before[index]) == kind), same[0] if same else None)
-
-
-def _without(hops: tuple[NextHop, ...], gone: tuple[NextHop, ...]) -> tuple[NextHop, ...] | None:
-    """The next hops that remain, compared without weights; None if one of `gone` was not there."""
-    targets = {(hop.ifindex, hop.gateway) for hop in gone}
-    if not targets <= {(hop.ifindex, hop.gateway) for hop in hops}:
-        return None
-    return tuple(hop for hop in hops if (hop.ifindex, hop.gateway) not in targets)
-
-
-def _with_nexthops(path: Path, hops: tuple[NextHop, ...]) -> Path:
-    if len(hops) == 1:  # what is left alone has no weight any more
-        hops = (NextHop(hops[0].ifindex, hops[0].gateway),)
-    return Path(
-        path.table, path.protocol, path.metric, hops, path.nexthop_id, path.type, path.scope, path.tos, path.source
-    )
+_NONE: Final[Codes] = np.empty(0, np.int32)

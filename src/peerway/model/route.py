@@ -6,10 +6,12 @@ million routes over 256 peers holds a few hundred paths. Decisions are made once
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from peerway.model.columns import Codes, Column
 from peerway.model.prefix import Prefix
 
 RTN_UNICAST: Final = 1
@@ -75,6 +77,25 @@ class RouteChange:
     kind: RouteChangeKind
     prefix: Prefix
     path: Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RouteColumns:
+    """
+    Many routes of one family, as they were told: `codes` are places in `paths`; a prefix may come more than once.
+
+    `kinds` are places in KINDS, one for each row of a burst of notifications; None for a dump.
+    """
+
+    column: Column
+    codes: Codes
+    paths: Sequence[Path]
+    kinds: Codes | None = None
+
+
+KINDS: Final = tuple(RouteChangeKind)
+RouteGroup = tuple[Path, Column]
+"""Routes of one family that differ only in their prefix: sorted, without doubles."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from peerway.model.link import Address, Link
 from peerway.model.nexthops import Nexthops
 from peerway.model.prefix import Prefix
 from peerway.model.rib import Rib
-from peerway.model.route import RT_TABLE_LOCAL, RTN_UNICAST, Path
+from peerway.model.route import RT_TABLE_LOCAL, RTN_UNICAST, Path, RouteGroup
+from peerway.model.siblings import paths_of
 
 
 class World:
@@ -51,11 +52,25 @@ class World:
         """
         The routes of a prefix through the interface that carry our protocol number.
         """
-        return tuple(
-            path
-            for path in self.rib.paths(prefix)
-            if path.protocol == interface.policy.route_protocol
-            and path.nexthops
+        return tuple(path for path in self.rib.paths(prefix) if self.is_own(interface, path))
+
+    def all_own_routes(self, interface: Interface) -> Iterator[RouteGroup]:
+        """
+        Every route through the interface that carries our protocol number.
+        """
+        for entry in self.rib.entries.counts():
+            for path in paths_of(entry):
+                if self.is_own(interface, path):
+                    for column in self.rib.entries.having([entry]):
+                        yield path, column
+
+    def is_own(self, interface: Interface, path: Path) -> bool:
+        """
+        Whether a path leaves through the interface and carries our protocol number.
+        """
+        return (
+            path.protocol == interface.policy.route_protocol
+            and bool(path.nexthops)
             and all(hop.ifindex == interface.ifindex for hop in path.nexthops)
         )
 
@@ -68,11 +83,12 @@ class World:
             for path in self.rib.distinct_paths()
             if any(hop.gateway in changed for hop in self.nexthops.resolve(path))
         ]
-        interface.dirty |= self.rib.having(affected)
+        interface.dirty.add_columns(self.rib.having(affected))
 
     def dirty_all(self, interface: Interface) -> None:
         """
         Mark everything that has to do with the interface.
         """
-        interface.dirty.update(self.rib.entries, interface.held, interface.ledger.displaced)
+        for table in (self.rib.entries, interface.held, interface.ledger.displaced):
+            interface.dirty.add_columns(table.columns())
         interface.dirty.update(interface.gateways.derived)

@@ -11,14 +11,18 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+import numpy as np
+
+from peerway.model import columns as cl
+from peerway.model.columns import Column
 from peerway.model.keys import LENGTH, PublicKey
 from peerway.model.ledger import Op, Record
-from peerway.model.prefix import V6, Prefix
+from peerway.model.prefix import AF_INET, AF_INET6
 
-HEADER: Final = b"peerway ledger 1\n"
-BLOCK: Final = struct.Struct("<II")  # length of the body, CRC-32 of the body
-GROUP: Final = struct.Struct(f"<B{LENGTH}sI")  # operation, peer, number of prefixes
-PREFIX_SIZE: Final = 18  # a Prefix is an int of 137 bits
+HEADER: Final = b"peerway ledger 2\n"
+BLOCK: Final = struct.Struct("<QI")  # length of the body, CRC-32 of the body
+GROUP: Final = struct.Struct(f"<BB{LENGTH}sI")  # operation, address family, peer, number of prefixes
+STORED: Final = {AF_INET: np.dtype("<u8"), AF_INET6: cl.IPV6}  # how a prefix is kept: as in a column
 
 
 class DamagedLedgerError(ValueError):
@@ -31,11 +35,12 @@ def encode(records: Iterable[Record]) -> bytes:
     """
     One block for these records, or nothing for none.
     """
-    body = b"".join(
-        GROUP.pack(record.op, bytes(record.peer), len(record.prefixes))
-        + b"".join([prefix.to_bytes(PREFIX_SIZE, "big") for prefix in record.prefixes])
-        for record in records
-    )
+    parts: list[bytes] = []
+    for record in records:
+        family = cl.family(record.column)
+        parts.append(GROUP.pack(record.op, family, bytes(record.peer), len(record.column)))
+        parts.append(record.column.astype(STORED[family], copy=False).tobytes())
+    body = b"".join(parts)
     return BLOCK.pack(len(body), zlib.crc32(body)) + body if body else b""
 
 
@@ -53,7 +58,7 @@ def decode(data: bytes) -> Iterator[Record]:
     while at + BLOCK.size <= len(data):
         length, checksum = BLOCK.unpack_from(data, at)
         at += BLOCK.size
-        body = data[at : at + length]
+        body = memoryview(data)[at : at + length]
         if len(body) < length:
             return
         if zlib.crc32(body) != checksum:
@@ -62,27 +67,29 @@ def decode(data: bytes) -> Iterator[Record]:
         at += length
 
 
-def _records(body: bytes) -> Iterator[Record]:
+def _records(body: memoryview) -> Iterator[Record]:
     at = 0
     while at < len(body):
         if at + GROUP.size > len(body):
             raise DamagedLedgerError("the ledger has a cut group in a whole block")
-        op, peer, count = GROUP.unpack_from(body, at)
+        op, family, peer, count = GROUP.unpack_from(body, at)
         at += GROUP.size
-        end = at + count * PREFIX_SIZE
+        if family not in STORED:
+            raise DamagedLedgerError(f"the ledger has prefixes of an unknown family {family}")
+        end = at + count * STORED[family].itemsize
         if end > len(body):
             raise DamagedLedgerError("the ledger has fewer prefixes than it says")
-        prefixes = tuple(_prefix(body[i : i + PREFIX_SIZE]) for i in range(at, end, PREFIX_SIZE))
+        column = _column(family, body[at:end])
         try:
-            yield Record(Op(op), PublicKey(peer), prefixes)
+            yield Record(Op(op), PublicKey(peer), column)
         except ValueError as error:
             raise DamagedLedgerError(f"the ledger says {error}") from None
         at = end
 
 
-def _prefix(raw: bytes) -> Prefix:
-    value = int.from_bytes(raw, "big")
-    length, bits = value & 0xFF, 128 if value & V6 else 32
-    if value >= V6 << 1 or length > bits or (bits == 32 and value >> 40):
+def _column(family: int, raw: memoryview) -> Column:
+    column = np.frombuffer(raw, STORED[family]).astype(cl.DTYPE[family])
+    too_long = cl.lengths(column) > (32 if family == AF_INET else 128)
+    if too_long.any() or (family == AF_INET and bool((column >= 1 << 40).any())):
         raise DamagedLedgerError("the ledger has an impossible prefix")
-    return Prefix(value)
+    return cl.unique(column)

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peerway.model import columns as cl
 from peerway.model.keys import PublicKey, Secret
 from peerway.model.prefix import parse as prefix
 from peerway.model.setup import DeviceConfig
 from peerway.protocols import genetlink, nlmon, wireguard, wireguard_set
 from peerway.protocols import netlink as nl
 from peerway.protocols.errors import RemoteProtocolError
+from tests.harness.columns import groups
 
 FAMILY = 36
 KEY = PublicKey(bytes([17] * 32))
@@ -125,9 +127,9 @@ def test_other_kinds_of_netlink_stay_out() -> None:
 def test_our_own_requests_are_seen_with_their_device() -> None:
     """What our builder writes names the device first."""
     payloads = [
-        wireguard_set.give(3, [(prefix("10.0.0.0/8"), KEY)]),
-        wireguard_set.take(3, [(prefix("10.0.0.0/8"), KEY)]),
-        wireguard_set.discard(3, [prefix("10.0.0.0/8")], KEY),
+        wireguard_set.give(3, groups([(prefix("10.0.0.0/8"), KEY)])),
+        wireguard_set.take(3, groups([(prefix("10.0.0.0/8"), KEY)])),
+        wireguard_set.discard(3, cl.columns([prefix("10.0.0.0/8")]), KEY),
         *wireguard_set.configure(3, DeviceConfig(private_key=Secret(b"\x5e" * 32))),
     ]
     for payload in payloads:

@@ -1,0 +1,179 @@
+"""Prefixes in columns: flat arrays, one family each, no object per prefix.
+
+IPv4: uint64, the same number as a Prefix. IPv6: 17 bytes, the address and the length, whose order as bytes is that of
+Prefix too. Columns are never changed in place, so they may be shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from peerway.model.prefix import AF_INET, AF_INET6, V6, Prefix
+
+Column = npt.NDArray[Any]
+Codes = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+
+WIDTH: Final = 17
+IPV4: Final = np.dtype(np.uint64)
+IPV6: Final = np.dtype(f"S{WIDTH}")
+DTYPE: Final = {AF_INET: IPV4, AF_INET6: IPV6}
+FAMILIES: Final = (AF_INET, AF_INET6)
+PART: Final = 4096  # rows that become objects at a time
+
+
+def family(column: Column) -> int:
+    """
+    AF_INET or AF_INET6.
+    """
+    return AF_INET if column.dtype == IPV4 else AF_INET6
+
+
+def none(of: int) -> Column:
+    """
+    A column of no prefixes of a family.
+    """
+    return np.empty(0, DTYPE[of])
+
+
+def make(of: int, prefixes: Sequence[Prefix]) -> Column:
+    """
+    Prefixes of one family, in their order.
+    """
+    if of == AF_INET:
+        return np.array(prefixes, IPV4)
+    return np.frombuffer(b"".join([(prefix ^ V6).to_bytes(WIDTH, "big") for prefix in prefixes]), IPV6)
+
+
+def columns(prefixes: Iterable[Prefix]) -> list[Column]:
+    """
+    Prefixes as sorted columns without doubles, one for each family that has any.
+    """
+    unique = sorted(set(prefixes))
+    cut = next((i for i, prefix in enumerate(unique) if prefix & V6), len(unique))
+    halves = (AF_INET, unique[:cut]), (AF_INET6, unique[cut:])
+    return [make(of, half) for of, half in halves if half]
+
+
+def prefixes(column: Column) -> list[Prefix]:
+    """
+    A column as Prefix objects.
+    """
+    if column.dtype == IPV4:
+        return cast("list[Prefix]", column.tolist())
+    raw = column.tobytes()
+    number = int.from_bytes
+    return [Prefix(V6 | number(raw[at : at + WIDTH], "big")) for at in range(0, len(raw), WIDTH)]
+
+
+def each(column: Column) -> Iterator[Prefix]:
+    """
+    The prefixes of a column one by one, without a list of all.
+    """
+    for at in range(0, len(column), PART):
+        yield from prefixes(column[at : at + PART])
+
+
+def first(column: Column) -> Prefix:
+    """
+    The first prefix of a column that has one.
+    """
+    return prefixes(column[:1])[0]
+
+
+def octets(column: Column) -> npt.NDArray[np.uint8]:
+    """
+    An IPv6 column as a table of bytes, 17 a row.
+    """
+    return np.ascontiguousarray(column).view(np.uint8).reshape(-1, WIDTH)
+
+
+def lengths(column: Column) -> npt.NDArray[np.uint8]:
+    """
+    The prefix lengths.
+    """
+    return column.astype(np.uint8) if column.dtype == IPV4 else octets(column)[:, 16]
+
+
+def hosts(column: Column) -> Mask:
+    """
+    Which prefixes stand for one address.
+    """
+    return cast("Mask", lengths(column) == (32 if column.dtype == IPV4 else 128))
+
+
+def inside(column: Column, outer: Prefix) -> Mask:
+    """
+    Which prefixes lie in another prefix of either family; it contains itself.
+    """
+    of = AF_INET6 if outer & V6 else AF_INET
+    if of != family(column):
+        return np.zeros(len(column), np.bool_)
+    bits = 128 if outer & V6 else 32
+    last = Prefix(outer | ((1 << (bits - (outer & 0xFF))) - 1) << 8 | 0xFF)
+    first_key, last_key = make(of, [Prefix(outer >> 8 << 8), last])
+    return cast("Mask", (column >= first_key) & (column <= last_key) & (lengths(column) >= (outer & 0xFF)))
+
+
+def unique(column: Column) -> Column:
+    """
+    Sorted, without doubles; the same column if it is so already.
+    """
+    if len(column) < 2 or bool((column[1:] > column[:-1]).all()):
+        return column
+    return _without_doubles(np.sort(column))
+
+
+def _without_doubles(column: Column) -> Column:
+    fresh = np.ones(len(column), np.bool_)
+    np.not_equal(column[1:], column[:-1], out=fresh[1:])
+    return column[fresh]
+
+
+def same(one: Column, other: Column) -> bool:
+    """
+    Whether two columns hold the same prefixes in the same order.
+    """
+    return one is other or (len(one) == len(other) and bool((one == other).all()))
+
+
+def place(sorted_column: Column, wanted: Column) -> tuple[npt.NDArray[np.intp], Mask]:
+    """
+    Where each wanted prefix stands in a sorted column, and whether it is there.
+    """
+    if wanted is sorted_column:
+        return np.arange(len(wanted)), np.ones(len(wanted), np.bool_)
+    if not len(sorted_column):
+        return np.zeros(len(wanted), np.intp), np.zeros(len(wanted), np.bool_)
+    if same(sorted_column, wanted):
+        return np.arange(len(wanted)), np.ones(len(wanted), np.bool_)
+    at = sorted_column.searchsorted(wanted)
+    np.minimum(at, len(sorted_column) - 1, out=at)
+    return at, cast("Mask", sorted_column[at] == wanted)
+
+
+def merged(one: Column, other: Column) -> Column:
+    """
+    The union of two sorted columns without doubles.
+    """
+    if not len(one) or one is other:
+        return other
+    if not len(other):
+        return one
+    if same(one, other):
+        return one
+    return _without_doubles(np.sort(np.concatenate((one, other)), kind="stable"))
+
+
+def without(one: Column, gone: Column) -> Column:
+    """
+    A sorted column less the prefixes of another.
+    """
+    if not len(gone) or not len(one):
+        return one
+    _, found = place(gone, one)
+    return one[~found] if found.any() else one
