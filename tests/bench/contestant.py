@@ -21,9 +21,11 @@ from tests.bench.stamps import Stamps
 from tests.bench.table import Flat
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PATIENCE: Final = 10.0  # seconds in which nothing is applied, and hardly anything is done
-WORK: Final = 500_000_000  # ns of CPU that are more than looking around
-QUIET: Final = 0.4  # seconds without a stamp, after which the end may have come
+LOOK: Final = 0.05  # seconds between looks at a contestant
+WORK: Final = 0.3  # of a core is more than looking around
+QUIET: Final = 0.3  # seconds without a stamp or work, after which the end may have come
+PATIENCE: Final = 10.0  # seconds without a stamp or work, after which nothing is to be expected
+LIMIT: Final = 300.0  # seconds without a stamp; a limit for a broken program
 Config = Mapping[str, Any]
 
 
@@ -74,22 +76,23 @@ class Contestant:
         return self._settle(0, lambda: difference(self.place.routes(), self.place.expected), "routes")
 
     def _settle(self, first: int, wrong: Callable[[], Flat], what: str) -> int:
-        seen, changed, looked = self.stamps.written, time.monotonic(), -1
-        busy, worked = time.monotonic(), self.cpu()
+        looked, seen, used = -1, self.stamps.written, self.cpu()
+        changed = worked = time.monotonic()
         while True:
-            time.sleep(0.02)
+            time.sleep(LOOK)
             if self.process.poll() is not None:
                 raise WrongEndError(f"{self.name} ended by itself: {self.told()[-2000:]}")
+            before, used, now = used, self.cpu(), time.monotonic()
+            if used - before > WORK * LOOK * 1e9:
+                worked = now
             if self.stamps.written != seen:
-                seen, changed = self.stamps.written, time.monotonic()
-            quiet = time.monotonic() - changed
-            if quiet > QUIET and looked != seen and seen > max(first, 1):
+                seen, changed = self.stamps.written, now
+            quiet, calm = now - changed, now - max(changed, worked)
+            if looked != seen > max(first, 1) and (calm > QUIET or quiet > PATIENCE):
                 looked = seen
                 if not len(wrong()):
                     return self.stamps.last
-            if self.cpu() - worked > WORK:
-                busy, worked = time.monotonic(), self.cpu()
-            if min(quiet, time.monotonic() - busy) > PATIENCE:
+            if calm > PATIENCE or quiet > LIMIT:
                 refuse(self.name, wrong(), what)
                 return self.stamps.last
 

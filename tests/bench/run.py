@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -40,6 +41,7 @@ CONTESTS: Final[dict[str, Contest]] = {
     "bird": contests_bird.bird,
     "sizes": contests_sync.sizes,
 }
+MARKS: Final = ("<!-- what was measured, by make bench -->", "<!-- end of it -->")
 NARROW: Final = frozenset({"dump", "memory", "idle", "bird", "sizes"})  # where the number of peers makes no difference
 
 
@@ -71,9 +73,15 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--routes", type=int, help="IPv4 routes in the table")
     parser.add_argument("--rounds", type=int, help="rounds of each contest")
     parser.add_argument("--peers", type=int, action="append", help="peers on the interface; may be given again")
-    parser.add_argument("--markdown", type=Path, help="write the table for a page to this file")
+    parser.add_argument("--markdown", type=Path, help="put the table between the marks of this page")
     parser.add_argument("--plot", type=Path, help="write a plot of the initial sync by size to this file (SVG)")
     return parser.parse_args(words)
+
+
+def put(page: Path, text: str) -> None:
+    """Put text between the marks of a page."""
+    before, rest = page.read_text().split(MARKS[0])
+    page.write_text(f"{before}{MARKS[0]}\n{text}{MARKS[1]}{rest.split(MARKS[1])[1]}")
 
 
 def plotted(rows: Sequence[Row]) -> str:
@@ -102,7 +110,10 @@ def main(words: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 2
     if asked.markdown:
-        asked.markdown.write_text(figures.markdown(rows))
+        put(
+            asked.markdown,
+            f"{machine()}, {datetime.now(UTC):%d %B %Y}; medians of {size.rounds} rounds:\n\n{figures.markdown(rows)}",
+        )
     if asked.plot:
         asked.plot.write_text(plotted(rows))
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,6 +111,15 @@ def test_a_plot_has_a_point_for_each_size() -> None:
     (x1, y1), (x2, y2), (x3, y3) = ((float(x), float(y)) for x, y in circles[3:])
     assert len(circles) == 6
     assert (x2 - x1, y1 - y2) == pytest.approx((x3 - x2, y2 - y3), abs=0.2)
+
+
+def test_the_table_goes_between_the_marks_of_the_page(tmp_path: Path) -> None:
+    """A page is changed between its marks only, and again the next time."""
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{run.MARKS[0]}\nold\n{run.MARKS[1]}\nafter\n")
+    for text in ("first\n", "second\n"):
+        run.put(page, text)
+        assert page.read_text() == f"before\n{run.MARKS[0]}\n{text}{run.MARKS[1]}\nafter\n"
 
 
 def test_all_contests_have_a_short_form() -> None:
