@@ -44,9 +44,14 @@ def chunks(groups: Iterable[Group], prefix_cost: int, peer_cost: int, budget: in
     """
     Cut groups into requests of at most `budget`, ordered by peer.
     """
+    ordered = sorted([group for group in groups if len(group[1])], key=itemgetter(0))
+    if prefix_cost * sum([len(column) for _, column in ordered]) + peer_cost * len(ordered) <= budget:
+        if ordered:
+            yield ordered
+        return
     chunk: list[Group] = []
     left, last = budget, None
-    for key, column in sorted(groups, key=itemgetter(0)):
+    for key, column in ordered:
         at = 0
         while at < len(column):
             if key != last:
@@ -80,6 +85,21 @@ def halves(chunk: Chunk) -> tuple[Chunk, Chunk]:
     return first, second
 
 
+class _Ahead:
+    """Writes the request for the next chunk, once: when there is time, or when it is needed."""
+
+    def __init__(self, write: Callable[[Chunk], bytes], chunk: Chunk) -> None:
+        self._write, self._chunk = write, chunk
+        self._request = b""
+
+    def __call__(self) -> None:
+        self._request = self._request or self._write(self._chunk)
+
+    def request(self) -> bytes:
+        self()
+        return self._request
+
+
 class BaseDevice(ABC):
     """
     A WireGuard device (model.ports.DeviceHandle). Its subclasses say how a request is written and sent.
@@ -109,8 +129,10 @@ class BaseDevice(ABC):
         """
         refusals: list[Refusal] = []
         async with self._lock:
-            await self._give_all(delta.add, refusals)
-            await self._remove(delta.remove, refusals)
+            if delta.add:
+                await self._give_all(delta.add, refusals)
+            if delta.remove:
+                await self._remove(delta.remove, refusals)
         return refusals
 
     async def configure(self, config: DeviceConfig) -> None:
@@ -146,20 +168,15 @@ class BaseDevice(ABC):
     def _remove_peer(self, key: PublicKey) -> bytes: ...
 
     @abstractmethod
-    async def _begin(self, request: bytes) -> None:
-        """Send a change."""
-
-    @abstractmethod
-    async def _finish(self, *, more: bool = False) -> None:
-        """Wait for the answer to the change that was begun. If there are more, the event loop has a turn."""
+    async def _send(self, request: bytes, meanwhile: Callable[[], None] | None = None) -> None:
+        """
+        Send a change and wait for its answer. `meanwhile` is called while the device works, if it can, and then the
+        event loop has a turn.
+        """
 
     @abstractmethod
     def _refused(self, error: OSError) -> bool:
         """Whether the device answered, and may have meant a single prefix."""
-
-    async def _send(self, request: bytes) -> None:
-        await self._begin(request)
-        await self._finish()
 
     async def _each(
         self,
@@ -174,18 +191,16 @@ class BaseDevice(ABC):
         chunk = next(chunks, None)
         request = write(chunk) if chunk else b""
         while chunk:
-            following = None
+            following = next(chunks, None)
+            ahead = _Ahead(write, following) if following else None
             try:
-                await self._begin(request)
-                following = next(chunks, None)
-                request = write(following) if following else b""
-                await self._finish(more=following is not None)
+                await self._send(request, ahead)
             except OSError as error:
                 if not self._refused(error):
                     raise
                 if not await failed(chunk, error):
                     return itertools.chain((chunk,), (following,) if following else (), chunks)
-            chunk = following
+            chunk, request = following, ahead.request() if ahead else b""
         return chunks
 
     async def _give_all(self, groups: Iterable[Group], refusals: list[Refusal]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import re
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -49,7 +49,6 @@ class KernelDevice(BaseDevice):
         self._socket: NetlinkSocket | None = None
         self._family = 0
         self._memory = Memory()
-        self._begun = b""
 
     @property
     @override
@@ -144,13 +143,9 @@ class KernelDevice(BaseDevice):
         return wireguard_set.remove_peer(self.ifindex, key)
 
     @override
-    async def _begin(self, request: bytes) -> None:
-        self._begun = request
-
-    @override
-    async def _finish(self, *, more: bool = False) -> None:
-        self._set(self._begun, "changing AllowedIPs of")  # the kernel works while we send
-        if more:
+    async def _send(self, request: bytes, meanwhile: Callable[[], None] | None = None) -> None:
+        self._set(request, "changing AllowedIPs of")  # the kernel works while we send
+        if meanwhile:
             await asyncio.sleep(0)
 
     @override

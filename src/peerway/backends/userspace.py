@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -53,7 +53,6 @@ class UserspaceDevice(BaseDevice):
         self._socket: UapiSocket | None = None
         self._memory = Memory()
         self._asked = b""
-        self._waiting = False  # for the answer to what was asked
         self._may_be_dead = False  # the connection is kept from earlier, and nothing was heard since
 
     @property
@@ -66,7 +65,6 @@ class UserspaceDevice(BaseDevice):
         self._close()
 
     def _close(self) -> None:
-        self._waiting = False
         if self._socket:
             self._socket.close()
             self._socket = None
@@ -106,12 +104,8 @@ class UserspaceDevice(BaseDevice):
         return uapi_set.remove_peer(key)
 
     @override
-    async def _begin(self, request: bytes) -> None:
-        await self._guard(self._ask(request))
-
-    @override
-    async def _finish(self, *, more: bool = False) -> None:
-        await self._guard(self._hear(more=more))
+    async def _send(self, request: bytes, meanwhile: Callable[[], None] | None = None) -> None:
+        await self._guard(self._set(request, meanwhile))
 
     @override
     def _refused(self, error: OSError) -> bool:
@@ -133,22 +127,22 @@ class UserspaceDevice(BaseDevice):
             raise
 
     async def _ask(self, request: bytes) -> None:
-        if self._waiting:
-            self._close()
         self._may_be_dead = self._socket is not None
         sock = self._socket or await self._connected()
-        self._asked, self._waiting = request, True
+        self._asked = request
         with contextlib.suppress(ConnectionError):  # which is seen where the answer is waited for
             await sock.send(request)
 
-    async def _hear(self, *, more: bool) -> None:
-        if more:
+    async def _set(self, request: bytes, meanwhile: Callable[[], None] | None) -> None:
+        await self._ask(request)
+        hurry = HURRY
+        if meanwhile:
+            meanwhile()
             await asyncio.sleep(0)  # the program works while others have their turn
-        hurry = HURRY_LONG if more else HURRY
+            hurry = HURRY_LONG
         heard = await self._part(hurry)
         while heard != uapi.DONE and not self._is_whole(heard):
             heard += await self._part(hurry)
-        self._waiting = False
 
     def _is_whole(self, heard: bytes) -> bool:
         """Whether this, which is no plain success, is all of an answer; raises if it is an error."""
@@ -172,7 +166,6 @@ class UserspaceDevice(BaseDevice):
             part = await self._part(0) if size <= SHORT else await self._long_part()
             answer.feed(part)
             size += len(part)
-        self._waiting = False
         self._check(answer)
         return answer
 

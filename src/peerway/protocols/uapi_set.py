@@ -6,8 +6,6 @@ Source: https://www.wireguard.com/xplatform/
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
-from operator import itemgetter
 
 from peerway.model import prefix as px
 from peerway.model.columns import Column
@@ -21,7 +19,7 @@ def give(groups: Iterable[Group]) -> bytes:
     """
     A set request that gives prefixes to peers; groups of one peer shall stand together. No peer is created.
     """
-    return _request(_blocks(groups, uapi_text.GIVE))
+    return _blocks(groups, uapi_text.GIVE)
 
 
 def take(groups: Iterable[Group]) -> bytes:
@@ -29,7 +27,7 @@ def take(groups: Iterable[Group]) -> bytes:
     A set request that takes each prefix from the peer that is named, and from no other. Not known to wireguard-go
     before May 2025, which answers with an errno.
     """
-    return _request(_blocks(groups, uapi_text.TAKE))
+    return _blocks(groups, uapi_text.TAKE)
 
 
 def discard(columns: Iterable[Column], throwaway: PublicKey) -> bytes:
@@ -90,11 +88,16 @@ def _hex(secret: Secret) -> str:
     return secret.reveal().hex()
 
 
-def _blocks(groups: Iterable[Group], verb: bytes) -> Iterator[bytes]:
-    for key, same in groupby(groups, itemgetter(0)):
-        yield b"public_key=%b\nupdate_only=true\n" % key.hex().encode()
-        for _, column in same:
-            yield uapi_text.lines(verb, column)
+def _blocks(groups: Iterable[Group], verb: bytes) -> bytes:
+    parts = [b"set=1\n"]
+    last = None
+    for key, column in groups:
+        if key != last:
+            parts.append(b"public_key=%b\nupdate_only=true\n" % key.hex().encode())
+            last = key
+        parts.append(uapi_text.lines(verb, column))
+    parts.append(b"\n")
+    return b"".join(parts)
 
 
 def _request(parts: Iterable[bytes]) -> bytes:

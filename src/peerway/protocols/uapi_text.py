@@ -38,8 +38,19 @@ def lines(verb: bytes, column: Column) -> bytes:
     One line for each prefix, in order; `verb` is GIVE or TAKE. Lengths that cannot be are written as they are.
     """
     if len(column) <= FEW:
-        return "".join([f"{verb.decode()}{px.text(prefix)}\n" for prefix in cl.prefixes(column)]).encode()
+        return _lines_one_by_one(verb, column)
     return _lines_v4(verb, column) if column.dtype == cl.IPV4 else _lines_v6(verb, column)
+
+
+def _lines_one_by_one(verb: bytes, column: Column) -> bytes:
+    if column.dtype == cl.IPV4:
+        return b"".join(
+            [
+                b"%b%d.%d.%d.%d/%d\n" % (verb, n >> 32, n >> 24 & 255, n >> 16 & 255, n >> 8 & 255, n & 255)
+                for n in column.tolist()
+            ]
+        )
+    return b"".join([b"%b%b\n" % (verb, px.text(prefix).encode()) for prefix in cl.prefixes(column)])
 
 
 def _lines_v4(verb: bytes, column: Column) -> bytes:
