@@ -96,7 +96,7 @@ class Case:
         self.apply_routes(todo)
 
     def apply_routes(self, todo: Plan) -> None:
-        table = {prefix: list(self.world.rib.paths(prefix)) for prefix in PREFIXES}
+        table = {prefix: list(self.world.rib.paths(prefix)) for prefix in {*PREFIXES, *self.world.rib}}
         for prefix, path in pairs(todo.add_routes):
             assert path not in table[prefix]
             table[prefix].append(path)
@@ -366,3 +366,24 @@ def test_a_gift_to_a_peer_by_key() -> None:
     assert pairs(todo.give) == [(gateway(A), A)]
     assert case.interface.ledger.ours == {gateway(A): A}
     assert not +case.interface.counts
+
+
+def test_of_many_alike_as_many_as_the_limit_lets_in() -> None:
+    """A hundred routes by a peer that may learn seven: the first seven are given, the rest is refused, and waits."""
+    case = Case(Policy(max_prefixes=7), {}, set(), {})
+    nets = [px.parse(f"10.{number}.0.0/16") for number in range(100)]
+    case.world.rib.load(dumped(dict.fromkeys(nets, via(A))))
+    todo = case.plan()
+    assert [prefix for prefix, peer in pairs(todo.give) if prefix in nets] == nets[:7]
+    assert dict(+case.interface.counts) == {A: 7}
+    assert {p for p, note in case.interface.notes.items() if note.refused == ((A, Reason.LIMIT),)} == set(nets[7:])
+    held = dict(pairs(todo.give))
+    case.apply(held, todo)
+    case.world.rib.load(dumped(dict.fromkeys(nets[3:], via(A))))
+    for _ in range(2):  # who was judged before there was room is judged again by the next plan
+        todo = case.plan()
+        held = {prefix: peer for prefix, peer in (held | dict(pairs(todo.give))).items() if prefix not in nets[:3]}
+        case.apply(held, todo)
+    assert [prefix for prefix in sorted(held) if prefix in nets] == nets[3:10]
+    assert dict(+case.interface.counts) == {A: 7}
+    assert not case.plan()

@@ -1,0 +1,85 @@
+"""Columns say of many prefixes what is said of each."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peerway.model import columns as cl
+from peerway.model import prefix as px
+from peerway.model.policy import Accept, PeerPolicy
+from peerway.model.prefix import Prefix
+from tests.harness.wg_strategies import PREFIXES
+
+
+@st.composite
+def families(draw: st.DrawFn) -> list[Prefix]:
+    """Prefixes of which many lie in each other."""
+    found = draw(st.lists(PREFIXES, min_size=1, max_size=6))
+    for _ in range(draw(st.integers(0, 12))):
+        base = draw(st.sampled_from(found))
+        length = draw(st.integers(0, px.bits(base)))
+        address = px.number(base) ^ (draw(st.integers(0, 1)) << draw(st.integers(0, px.bits(base) - 1)))
+        found.append(px.make(px.family(base), address.to_bytes(px.bits(base) // 8, "big"), length))
+    return found
+
+
+@given(families())
+def test_inside_is_what_contains_says_of_each(prefixes: list[Prefix]) -> None:
+    """Of either family, and of a column of the other one."""
+    for outer in prefixes:
+        for column in cl.columns(prefixes):
+            expected = [px.contains(outer, prefix) for prefix in cl.prefixes(column)]
+            assert cl.inside(column, outer).tolist() == expected
+
+
+@st.composite
+def lists(draw: st.DrawFn) -> tuple[list[Prefix], tuple[Accept, ...]]:
+    """Prefixes, and an accept list that has to do with them."""
+    prefixes = draw(families())
+    found = []
+    for base in draw(st.lists(st.sampled_from(prefixes), max_size=3)):
+        bounds = sorted(draw(st.tuples(*[st.integers(px.length(base), px.bits(base))] * 2)))
+        found.append(Accept(base, *bounds))
+    return prefixes, tuple(found)
+
+
+@given(lists())
+def test_a_list_accepts_of_a_column_what_it_accepts_of_each(case: tuple[list[Prefix], tuple[Accept, ...]]) -> None:
+    """Each entry, and all together; an empty list accepts nothing, and none at all accepts everything."""
+    prefixes, entries = case
+    policy = PeerPolicy("", entries)
+    for column in cl.columns(prefixes):
+        each = cl.prefixes(column)
+        for entry in entries:
+            assert entry.matching(column).tolist() == [entry.matches(prefix) for prefix in each]
+        assert policy.accepting(column).tolist() == [policy.accepts(prefix) for prefix in each]
+        assert not PeerPolicy("", ()).accepting(column).any()
+        assert PeerPolicy().accepting(column).all()
+
+
+@given(families())
+def test_prefixes_keep_their_order_as_columns(prefixes: list[Prefix]) -> None:
+    """`make` keeps an order, `columns` sorts, and both give the prefixes back; the first is the first."""
+    for family in cl.FAMILIES:
+        some = [prefix for prefix in prefixes if px.family(prefix) == family]
+        column = cl.make(family, some)
+        assert cl.prefixes(column) == list(cl.each(column)) == some
+        assert cl.family(column) == family
+        assert cl.prefixes(cl.unique(column[column.argsort()])) == sorted(set(some))
+        if some:
+            assert cl.first(column) == some[0]
+            assert [cl.prefixes(found) for found in cl.columns(some)] == [sorted(set(some))]
+    assert [len(cl.none(family)) for family in cl.FAMILIES] == [0, 0]
+
+
+@given(families(), st.data())
+def test_places_are_found(prefixes: list[Prefix], data: st.DataObject) -> None:
+    """A wanted prefix is found exactly where it stands, also in a column that is empty."""
+    for wanted in cl.columns(prefixes):
+        held = wanted[data.draw(st.lists(st.booleans(), min_size=len(wanted), max_size=len(wanted)))]
+        at, found = cl.place(held, wanted)
+        there = set(cl.prefixes(held))
+        assert found.tolist() == [prefix in there for prefix in cl.prefixes(wanted)]
+        assert cl.prefixes(held[at[found]]) == [prefix for prefix in cl.prefixes(wanted) if prefix in there]
+        assert cl.place(wanted, wanted)[1].all()
