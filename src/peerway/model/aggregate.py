@@ -10,14 +10,15 @@ import numpy as np
 from peerway.model import cells as ce
 from peerway.model import columns as cl
 from peerway.model import regions as rg
-from peerway.model.aggregation import beside, difference, overlaid, solve
+from peerway.model.aggregation import beside, difference, overlaid, solve, turn
 from peerway.model.columns import Codes, Column
 from peerway.model.prefix import AF_INET, V6, Prefix
 from peerway.model.radix import radix
 from peerway.model.regions import Cell, Entries, Node, Place
 
 MOST: Final = 24  # entries of a cell: fewer cost memory, more cost time for each change
-MANY: Final = 64  # a change costs about as much as this many entries in columns do
+MANY: Final = 48  # a change costs about as much as this many entries in columns do,
+FEW: Final = 3000  # which cost as much as this many more to begin with
 
 
 class Change(NamedTuple):
@@ -62,17 +63,19 @@ class Aggregate:
 
     def replace(self, prefixes: Column, owners: Codes, fixed: Column, fixed_owners: Codes) -> tuple[Column, Codes]:
         """
-        Take this table, as `load` does. Returns the changes of the aggregated entries, sorted; owner 0 takes one away.
+        Take this table, as `load` does. Returns the changes of the aggregated entries, as `update` does.
         """
         before = solve(radix(*ce.table(self._root, self._size))).entries()
         return difference(*before, *self.load(prefixes, owners, fixed, fixed_owners))
 
     def update(self, ours: Mapping[Prefix, int], fixed: Mapping[Prefix, int] | None = None) -> dict[Prefix, int]:
         """
-        Change entries of the table and fixed ones (owner 0 takes one away). Returns the changes of the aggregated ones.
+        Change entries of the table and fixed ones (owner 0 takes one away).
+
+        Returns the changes of the aggregated ones in the order in which they have to be made (`turn`).
         """
         fixed = fixed or {}
-        if (len(ours) + len(fixed)) * MANY > self._entries:
+        if (len(ours) + len(fixed)) * MANY > self._entries + FEW:
             return self._update_all(ours, fixed)
         changes = [Change(prefix ^ self._flag, fixed=False, owner=owner) for prefix, owner in ours.items()]
         changes += [Change(prefix ^ self._flag, fixed=True, owner=owner) for prefix, owner in fixed.items()]
@@ -80,9 +83,10 @@ class Aggregate:
         after: Entries = {}
         self._refresh_node(self._root, 0, sorted(changes), before)
         self._tell(self._root, 0, before, after)
-        result = {Prefix(self._flag | number): owner for number, owner in after.items() if before.get(number) != owner}
-        result.update((Prefix(self._flag | number), 0) for number in before if number not in after)
-        return result
+        result = [(number, owner) for number, owner in after.items() if before.get(number) != owner]
+        result += [(number, 0) for number in before if number not in after]
+        result.sort(key=lambda change: turn(change[0] & 0xFF, change[1]))
+        return {Prefix(self._flag | number): owner for number, owner in result}
 
     def table(self) -> tuple[Column, Codes, Column, Codes]:
         """

@@ -55,13 +55,25 @@ def overlaid(prefixes: Column, codes: Codes, over: Column, over_codes: Codes) ->
 
 def difference(before: Column, codes: Codes, after: Column, after_codes: Codes) -> tuple[Column, Codes]:
     """
-    What makes one table of the other: the new codes, 0 where a prefix goes.
+    What makes one table of the other: the new codes, 0 where a prefix goes, by `turn`.
     """
     both = cl.merged(before, after)
     was, becomes = np.zeros((2, len(both)), np.int32)
     was[cl.place(both, before)[0]] = codes
     becomes[cl.place(both, after)[0]] = after_codes
-    return both[was != becomes], becomes[was != becomes]
+    differ = was != becomes
+    both, becomes = both[differ], becomes[differ]
+    length = cl.lengths(both).astype(np.int16)
+    by = np.argsort(np.where(becomes == 0, length + np.int16(turn(0, 0)), turn(0, 1) - length), kind="stable")
+    return both[by], becomes[by]
+
+
+def turn(length: int, owner: int) -> int:
+    """
+    When a change is made: entries come and move first, longer ones before shorter ones, then others go, shorter ones
+    before longer ones. So each address has its old owner up to some change and its new one after it, never another.
+    """
+    return 128 - length if owner else 129 + length
 
 
 class Sets:
@@ -199,10 +211,9 @@ def solve(trie: Radix) -> Solution:
         on_top[nodes[top]] = owner[top] = expected[top]
         beside[nodes] = np.where((gap == 1) & (owner != expected), expected, 0)
         above[nodes] = owner
-        held = fixed[nodes]
-        needs = np.flatnonzero(~numbered.suits(sets[nodes], owner) & ~held)
+        needs = np.flatnonzero(~numbered.suits(sets[nodes], owner))
         own[nodes[needs]] = owner[needs] = numbered.pick(sets[nodes[needs]], answer[nodes[needs]])
-        below[nodes] = np.where(held, answer[nodes], owner)
+        below[nodes] = np.where(fixed[nodes], answer[nodes], owner)
     return Solution(trie, numbered, answer, sets, seen, above, below, on_top, own, beside)
 
 

@@ -3,93 +3,43 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from peerway.model import aggregate
 from peerway.model import columns as cl
 from peerway.model import prefix as px
 from peerway.model.aggregation import aggregated
-from peerway.model.columns import Codes, Column
-from peerway.model.prefix import AF_INET, AF_INET6, Prefix
-
-Table = dict[Prefix, int]
-Answers = tuple[int, ...]
-
-PLACES = {  # where a small universe lies: at the end of the addresses, in the middle, across the words of IPv6
-    "10.0.0.0/8": 8,
-    "192.0.2.248/29": 3,
-    "2001:db8::/61": 6,
-    "2001:db8::8/125": 3,
-    "::/0": 6,
-    "0.0.0.0/0": 6,
-}
-
-
-def within(place: str, value: int, length: int) -> Prefix:
-    """The prefix of `length` more bits in a place."""
-    outer = px.parse(place)
-    total = px.length(outer) + length
-    number = px.number(outer) | value << px.bits(outer) - total
-    return px.make(px.family(outer), number.to_bytes(px.bits(outer) // 8, "big"), total)
+from peerway.model.prefix import AF_INET, AF_INET6
+from tests.harness.universe import (
+    Answers,
+    History,
+    Situation,
+    Table,
+    answers,
+    become,
+    columns,
+    entries,
+    histories,
+    situations,
+    within,
+)
 
 
-@st.composite
-def places(draw: st.DrawFn, bits: int = 0) -> tuple[str, int]:
-    """A place and how many bits of it are looked at."""
-    place = draw(st.sampled_from(sorted(PLACES)))
-    return place, min(bits or 8, px.bits(px.parse(place)) - px.length(px.parse(place)))
-
-
-def tables(place: str, bits: int, owners: int = 4, most: int = 40) -> st.SearchStrategy[Table]:
-    """Tables of a small universe; some owners are likelier than others, so that there is something to gain."""
-    prefix = st.integers(0, bits).flatmap(lambda length: st.tuples(st.integers(0, (1 << length) - 1), st.just(length)))
-    owner = st.integers(1, owners) | st.just(1)
-    return st.dictionaries(prefix.map(lambda it: within(place, *it)), owner, max_size=most)
-
-
-def columns(table: Mapping[Prefix, int], family: int) -> tuple[Column, Codes]:
-    """A table in columns."""
-    ordered = sorted(table)
-    return cl.make(family, ordered), np.array([table[prefix] for prefix in ordered], np.int32)
-
-
-def shortest(place: str, ours: Mapping[Prefix, int], fixed: Mapping[Prefix, int]) -> Table:
+def shortest(place: str, ours: Table, fixed: Table) -> Table:
     """The aggregated table."""
     family = px.family(px.parse(place))
-    entries, owners = aggregated(*columns(ours, family), *columns(fixed, family))
-    assert cl.unique(entries) is entries, "sorted, without doubles"
-    return dict(zip(cl.prefixes(entries), owners.tolist(), strict=True))
-
-
-def answer(tables: Iterable[Mapping[Prefix, int]], address: Prefix) -> int:
-    """The owner of an address by its longest prefix in any of the tables, the last of which goes first; 0 for none."""
-    for length in range(px.length(address), -1, -1):
-        for table in tables:
-            if found := table.get(px.supernet(address, length)):
-                return found
-    return 0
-
-
-def answers(place: str, bits: int, *tables: Mapping[Prefix, int]) -> Answers:
-    """The owner of each address of a place, of those that differ in its first bits."""
-    return tuple(answer(tables, within(place, value, bits)) for value in range(1 << bits))
-
-
-@st.composite
-def situations(draw: st.DrawFn, bits: int = 0, owners: int = 4) -> tuple[str, int, Table, Table]:
-    """A place, its bits, a table and fixed entries."""
-    place, bits = draw(places(bits))
-    return place, bits, draw(tables(place, bits, owners)), draw(tables(place, bits, owners, 4))
+    short = aggregated(*columns(ours, family), *columns(fixed, family))
+    assert cl.unique(short[0]) is short[0], "sorted, without doubles"
+    return entries(short)
 
 
 @given(situations())
-def test_every_address_has_the_owner_that_it_had(situation: tuple[str, int, Table, Table]) -> None:
+def test_every_address_has_the_owner_that_it_had(situation: Situation) -> None:
     """Beside the fixed entries the aggregated ones give each address what the table as it is would give it."""
     place, bits, ours, fixed = situation
     short = shortest(place, ours, fixed)
@@ -125,12 +75,12 @@ def fewest(bits: int, owners: int, fixed: Mapping[tuple[int, int], int]) -> dict
 
 
 @given(situations(bits=3, owners=2))
-def test_no_smaller_set_exists(situation: tuple[str, int, Table, Table]) -> None:
+def test_no_smaller_set_exists(situation: Situation) -> None:
     """In a universe of eight addresses no other set of entries with the same answers is smaller: all are tried."""
     place, bits, ours, fixed = situation
     base = px.length(px.parse(place))
 
-    def inner(prefix: Prefix) -> tuple[int, int]:
+    def inner(prefix: px.Prefix) -> tuple[int, int]:
         length = px.length(prefix) - base
         return px.number(prefix) >> px.bits(prefix) - px.length(prefix) & (1 << length) - 1, length
 
@@ -173,42 +123,16 @@ def test_nothing_gives_nothing(family: int) -> None:
     assert [len(part) for part in aggregated(*empty, *empty)] == [0, 0]
 
 
-@st.composite
-def histories(draw: st.DrawFn) -> tuple[str, int, list[tuple[Table, Table]]]:
-    """A place, its bits, and what becomes of prefixes and fixed entries, from the first table on."""
-    place, bits, ours, fixed = draw(situations(draw(st.integers(2, 8))))
-    step = st.tuples(changes(place, bits, 12), changes(place, bits, 3))
-    return place, bits, [(ours, fixed), *draw(st.lists(step, max_size=8))]
-
-
-def changes(place: str, bits: int, most: int) -> st.SearchStrategy[Table]:
-    """Changes of a table; owner 0 takes a prefix away."""
-    prefix = st.integers(0, bits).flatmap(lambda length: st.tuples(st.integers(0, (1 << length) - 1), st.just(length)))
-    return st.dictionaries(prefix.map(lambda it: within(place, *it)), st.integers(0, 4), max_size=most)
-
-
-def become(table: Table, change: Mapping[Prefix, int]) -> None:
-    """Do the changes to a table."""
-    for prefix, owner in change.items():
-        table.pop(prefix, None)
-        if owner:
-            table[prefix] = owner
-
-
-def entries(part: tuple[Column, Codes]) -> Table:
-    """Columns as a table."""
-    return dict(zip(cl.prefixes(part[0]), part[1].tolist(), strict=True))
-
-
 @pytest.mark.parametrize(("most", "many"), [(1, 0), (4, 0), (24, 0), (4, 10**9)])
 @given(history=histories())
-def test_kept_up_is_made_anew(most: int, many: int, history: tuple[str, int, list[tuple[Table, Table]]]) -> None:
+def test_kept_up_is_made_anew(most: int, many: int, history: History) -> None:
     """After each of many changes the entries are those that the whole table gives, whatever size cells have."""
     place, bits, ((ours, fixed), *steps) = history
     family = px.family(px.parse(place))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(aggregate, "MOST", most)
         patch.setattr(aggregate, "MANY", many)
+        patch.setattr(aggregate, "FEW", 0)
         kept = aggregate.Aggregate(family)
         short = entries(kept.load(*columns(ours, family), *columns(fixed, family)))
         for change, fixed_change in steps:
@@ -221,6 +145,29 @@ def test_kept_up_is_made_anew(most: int, many: int, history: tuple[str, int, lis
             table = kept.table()
             assert (entries(table[:2]), entries(table[2:])) == (ours, fixed)
         assert answers(place, bits, fixed, short) == answers(place, bits, fixed, ours)
+
+
+@pytest.mark.parametrize("many", [0, 10**9])
+@given(history=histories())
+def test_nobody_is_in_between(many: int, history: History) -> None:
+    """Change by change, in the order given, each address goes from its old owner to its new one, once."""
+    place, bits, ((ours, fixed), *steps) = history
+    family = px.family(px.parse(place))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aggregate, "MOST", 4)
+        patch.setattr(aggregate, "MANY", many)
+        patch.setattr(aggregate, "FEW", 0)
+        kept = aggregate.Aggregate(family)
+        short = entries(kept.load(*columns(ours, family), *columns(fixed, family)))
+        for change, _ in steps:
+            old = now = answers(place, bits, fixed, short)
+            become(ours, change)
+            new = answers(place, bits, fixed, ours)
+            for prefix, owner in kept.update(change).items():
+                become(short, {prefix: owner})
+                last, now = now, answers(place, bits, fixed, short)
+                for was, before, after, shall in zip(old, last, now, new, strict=True):
+                    assert after == shall or after == before == was
 
 
 def test_what_is_not_there_is_taken_away_beside_a_node() -> None:
