@@ -6,12 +6,12 @@ import contextlib
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
 
-from peerway.backends.device import BaseDevice
+from peerway.backends.device import BaseDevice, Chunk
 from peerway.lab import wireguard
 from peerway.lab.namespace import Namespace, link
 from peerway.lab.wireguard import WireGuard
@@ -163,10 +163,10 @@ def test_one_of_many_is_taken_away(
     """One AllowedIP of 50,000 goes with its route; the others are untouched, and packets to one of them go on."""
     if way == "by throwaway peer":
 
-        async def cannot(*_: object) -> bool:
-            return False
+        async def cannot(_device: BaseDevice, chunks: Iterator[Chunk], _refusals: object) -> Iterator[Chunk]:
+            return chunks
 
-        monkeypatch.setattr(BaseDevice, "_taken", cannot)  # the daemon is forked from here
+        monkeypatch.setattr(BaseDevice, "_take_all", cannot)  # the daemon is forked from here
     key = sites.key("a")
     here = sites.here
     running = daemon(here.namespace, {"interfaces": {"*": {"route_sync": "routes-to-peers"}}})
