@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from hypothesis import strategies as st
@@ -60,18 +60,24 @@ def entries(part: tuple[Column, Codes]) -> Table:
     return dict(zip(cl.prefixes(part[0]), part[1].tolist(), strict=True))
 
 
-def answer(tables: Iterable[Mapping[Prefix, int]], address: Prefix) -> int:
-    """The owner of an address by its longest prefix in any of the tables, the last of which goes first; 0 for none."""
-    for length in range(px.length(address), -1, -1):
-        for table in tables:
-            if found := table.get(px.supernet(address, length)):
-                return found
-    return 0
-
-
 def answers(place: str, bits: int, *tables: Mapping[Prefix, int]) -> Answers:
-    """The owner of each address of a place, of those that differ in its first bits."""
-    return tuple(answer(tables, within(place, value, bits)) for value in range(1 << bits))
+    """
+    The owner of each address of a place, of those that differ in its first bits, by its longest prefix; 0 for none.
+
+    Where two tables have a prefix, the first one counts.
+    """
+    outer = px.parse(place)
+    shift = px.bits(outer) - px.length(outer) - bits
+    first = px.number(outer) >> shift
+    found = [0] * (1 << bits)
+    for prefix, owner in sorted(
+        ((prefix, owner) for table in reversed(tables) for prefix, owner in table.items()),
+        key=lambda entry: px.length(entry[0]),
+    ):
+        start = (px.number(prefix) >> shift) - first
+        width = 1 << bits + px.length(outer) - px.length(prefix)
+        found[start : start + width] = [owner] * width
+    return tuple(found)
 
 
 @st.composite

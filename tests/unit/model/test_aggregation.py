@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from peerway.model import aggregate
 from peerway.model import columns as cl
@@ -88,9 +89,9 @@ def test_no_smaller_set_exists(situation: Situation) -> None:
     assert len(shortest(place, ours, fixed)) == least[answers(place, bits, fixed, ours)]
 
 
-@pytest.mark.parametrize("place", ["198.51.100.4/30", "2001:db8::/61"])
-def test_all_tables_of_four_addresses(place: str) -> None:
+def test_all_tables_of_four_addresses() -> None:
     """Each of the 2187 tables of two owners over four addresses becomes as small as the smallest with its answers."""
+    place = "198.51.100.4/30"
     nodes = [within(place, value, length) for length in range(3) for value in range(1 << length)]
     smallest: dict[Answers, int] = {}
     all_tables = []
@@ -123,16 +124,17 @@ def test_nothing_gives_nothing(family: int) -> None:
     assert [len(part) for part in aggregated(*empty, *empty)] == [0, 0]
 
 
-@pytest.mark.parametrize(("most", "many"), [(1, 0), (4, 0), (24, 0), (4, 10**9)])
-@given(history=histories())
-def test_kept_up_is_made_anew(most: int, many: int, history: History) -> None:
+SIZES = st.sampled_from([(1, 0), (4, 0), (24, 0), (4, 10**9)])  # of cells; the last one does all in columns
+
+
+@given(histories(), SIZES)
+def test_kept_up_is_made_anew(history: History, sizes: tuple[int, int]) -> None:
     """After each of many changes the entries are those that the whole table gives, whatever size cells have."""
     place, bits, ((ours, fixed), *steps) = history
     family = px.family(px.parse(place))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(aggregate, "MOST", most)
-        patch.setattr(aggregate, "MANY", many)
-        patch.setattr(aggregate, "FEW", 0)
+        for name, value in zip(("MOST", "MANY", "FEW"), (*sizes, 0), strict=True):
+            patch.setattr(aggregate, name, value)
         kept = aggregate.Aggregate(family)
         short = entries(kept.load(*columns(ours, family), *columns(fixed, family)))
         for change, fixed_change in steps:
@@ -147,16 +149,14 @@ def test_kept_up_is_made_anew(most: int, many: int, history: History) -> None:
         assert answers(place, bits, fixed, short) == answers(place, bits, fixed, ours)
 
 
-@pytest.mark.parametrize("many", [0, 10**9])
-@given(history=histories())
-def test_nobody_is_in_between(many: int, history: History) -> None:
+@given(histories(), SIZES)
+def test_nobody_is_in_between(history: History, sizes: tuple[int, int]) -> None:
     """Change by change, in the order given, each address goes from its old owner to its new one, once."""
     place, bits, ((ours, fixed), *steps) = history
     family = px.family(px.parse(place))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(aggregate, "MOST", 4)
-        patch.setattr(aggregate, "MANY", many)
-        patch.setattr(aggregate, "FEW", 0)
+        for name, value in zip(("MOST", "MANY", "FEW"), (*sizes, 0), strict=True):
+            patch.setattr(aggregate, name, value)
         kept = aggregate.Aggregate(family)
         short = entries(kept.load(*columns(ours, family), *columns(fixed, family)))
         for change, _ in steps:
