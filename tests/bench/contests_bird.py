@@ -64,6 +64,7 @@ def bird(place: Place, size: Size) -> list[Row]:
     _, floor, ours = results
     title = size.title("BIRD", place)
     times = [[each.took for each in side] for side in results]
+    dropped = [sum(each.dropped for each in side) for side in (floor, ours)]
     return [
         Row(f"{title}, beside peerway against alone", "s", times[0], times[2], "1.1"),
         Row(f"{title}, beside peerway against beside the floor", "s", times[1], times[2]),
@@ -75,7 +76,7 @@ def bird(place: Place, size: Size) -> list[Row]:
             "0.5 s",
             compared=False,
         ),
-        Row(f"{title}, rounds with ENOBUFS", "", [], [sum(each.dropped for each in ours)], "0"),
+        Row(f"{title}, rounds with ENOBUFS", "", dropped[:1], dropped[1:], "0", compared=False),
     ]
 
 
