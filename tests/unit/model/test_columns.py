@@ -33,6 +33,19 @@ def test_inside_is_what_contains_says_of_each(prefixes: list[Prefix]) -> None:
             assert cl.inside(column, outer).tolist() == expected
 
 
+@given(PREFIXES)
+def test_the_first_and_the_last_address_are_inside(outer: Prefix) -> None:
+    """A prefix has its edges, and not the addresses beside them."""
+    bits, first = px.bits(outer), px.number(outer)
+    last = first | ((1 << (bits - px.length(outer))) - 1)
+    beside = [number for number in (first - 1, last + 1) if 0 <= number < 1 << bits]
+    edges, others = (
+        [px.host(px.family(outer), n.to_bytes(bits // 8, "big")) for n in some] for some in ([first, last], beside)
+    )
+    assert cl.inside(cl.make(px.family(outer), edges), outer).all()
+    assert not cl.inside(cl.make(px.family(outer), others), outer).any()
+
+
 @st.composite
 def lists(draw: st.DrawFn) -> tuple[list[Prefix], tuple[Accept, ...]]:
     """Prefixes, and an accept list that has to do with them."""

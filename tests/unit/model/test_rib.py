@@ -259,3 +259,15 @@ def test_a_dump_forgets_what_was_relevant() -> None:
             rib.apply(RouteChange(REPLACED, prefix, away))
             assert rib.paths(prefix) == expected
             wanted.now = not_away if wanted.now is everything else everything
+
+
+def test_the_same_words_mean_another_thing_in_the_other_family() -> None:
+    """An IPv4 route is appended behind its like; an IPv6 one is told with all siblings, and takes their place."""
+    one, two = (Path(254, 12, 32, hops) for hops in (HOPS[:1], HOPS[:2]))
+    for prefixes in ((V4[0], V6[0]), (V6[0], V4[0])):
+        rib = Rib(everything)
+        for prefix in prefixes:
+            rib.apply(RouteChange(ADDED, prefix, one))
+            rib.apply(RouteChange(APPENDED, prefix, two))
+        assert rib.paths(V4[0]) == (one, two)
+        assert rib.paths(V6[0]) == (two,)

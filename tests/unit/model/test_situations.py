@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from peerway.model import columns as cl
@@ -95,6 +95,7 @@ def test_sorts_of_prefixes_are_told_apart() -> None:
 CODES = st.sampled_from([0, 1, 2, 3, 1 << 15, (1 << 16) + 1, (1 << 31) - 1])
 
 
+@example([(0, *[(1 << 31) - 1] * 4), (2, *[(1 << 31) - 1] * 4)], 4)  # more than one number of 64 bits can hold
 @given(st.lists(st.tuples(*[CODES] * 5), min_size=1, max_size=30), st.integers(1, 5))
 def test_each_combination_has_its_own_number(rows: list[tuple[int, ...]], width: int) -> None:
     """However large the codes are, two rows have one number exactly if they are equal."""
