@@ -4,10 +4,10 @@ Dropped is only what the model would ignore anyway (Rib.apply in model/rib.py), 
 it may leave through one of the interfaces that are named here:
 
 - Table local, always: ChangeReader leaves it out whatever it says.
-- A new route through another interface, unless it replaces. The model keeps no such path. Where it stands beside
-  paths of ours it changes nothing: in IPv4 it is only in front of or behind them, and in IPv6 a new next hop beside
-  one of ours is told as the whole multipath route, with RTA_MULTIPATH and without RTA_OIF. NLM_F_CREATE is demanded,
-  so that notifications of an unknown sort pass.
+- A new route through another interface, unless it replaces. The model keeps no such path. Paths of ours with the same
+  prefix stay as they are: with NLM_F_EXCL none of the same metric stands there; else in IPv4 the new one is in front
+  of or behind them, and in IPv6 a next hop beside one of ours is told as the whole multipath route, with RTA_MULTIPATH
+  and without RTA_OIF. NLM_F_CREATE is demanded, so that notifications of an unknown sort pass.
 - A deleted IPv4 route through another interface: the model has no such path, and the others keep their order.
 - A deleted IPv6 route through another interface without a gateway: it is never a part of a multipath route.
 
