@@ -72,7 +72,8 @@ class Aggregate:
         """
         Change entries of the table and fixed ones (owner 0 takes one away).
 
-        Returns the changes of the aggregated ones in the order in which they have to be made (`turn`).
+        Returns the changes of the aggregated ones in the order in which they have to be made (`turn`). A prefix that
+        is fixed from now on, where an entry of ours stood, is among them with 0: it is no longer ours to take away.
         """
         fixed = fixed or {}
         if (len(ours) + len(fixed)) * MANY > self._entries + FEW:

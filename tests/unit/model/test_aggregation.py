@@ -180,3 +180,12 @@ def test_what_is_not_there_is_taken_away_beside_a_node() -> None:
         kept.load(*columns({node: 1, half: 2}, AF_INET), *columns({}, AF_INET))
         assert kept.update({absent: 0, node: 3}) == {node: 3}
         assert entries(kept.table()[:2]) == {node: 3, half: 2}
+
+
+def test_an_entry_that_becomes_fixed_is_no_longer_ours() -> None:
+    """It is told as gone, stays out while it is fixed, and comes back afterwards."""
+    kept, prefix = aggregate.Aggregate(AF_INET), px.parse("10.1.0.0/16")
+    assert kept.update({prefix: 1}) == {prefix: 1}
+    assert kept.update({}, {prefix: 2}) == {prefix: 0}
+    assert kept.update({prefix: 3}) == {}
+    assert kept.update({}, {prefix: 0}) == {prefix: 3}
