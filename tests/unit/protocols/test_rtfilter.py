@@ -72,7 +72,7 @@ DROPPED = [
 PASSED = [
     *((24, flags, prefix, through(OURS)) for flags in (ADD, APPEND, PREPEND, REPLACE) for prefix in (V4, V6)),
     *((25, 0, prefix, through(7)) for prefix in (V4, V6)),
-    *((24, REPLACE, prefix, through(FOREIGN)) for prefix in (V4, V6)),
+    *((24, flags, prefix, through(FOREIGN)) for flags in (REPLACE, REPLACE | PREPEND) for prefix in (V4, V6)),
     *((24, ADD, prefix, through(FOREIGN, FOREIGN)) for prefix in (V4, V6)),
     *((24, ADD, prefix, Path(254, 4, 1024, type=6)) for prefix in (V4, V6)),
     *((24, ADD, prefix, Path(254, 4, 1024, nexthop_id=7)) for prefix in (V4, V6)),
@@ -94,7 +94,7 @@ def test_what_may_concern_us_passes(kernel: Filter, kind: int, flags: int, prefi
 
 
 def test_what_is_no_lone_route_passes(kernel: Filter) -> None:
-    """Other messages, short ones, several in one datagram, and a route on an object that also tells its interface."""
+    """Other messages, short ones, several in one datagram, and a route that tells its interface and more."""
     foreign = payload_of(V4, through(FOREIGN))
     route = nl.message(24, ADD, 0, foreign)
     assert not kernel.passes(route)
@@ -102,11 +102,12 @@ def test_what_is_no_lone_route_passes(kernel: Filter) -> None:
     assert kernel.passes(route * 2)
     assert kernel.passes(nl.message(24, ADD, 0, foreign[:8]))
     assert kernel.passes(nl.message(24, ADD, 0, foreign + nl.attribute_u32(30, 9)))
+    assert kernel.passes(nl.message(24, ADD, 0, foreign + nl.attribute(9, bytes(8))))
 
 
 @given(
     st.sampled_from([24, 25]),
-    st.sampled_from([0, ADD, APPEND, PREPEND, REPLACE]),
+    st.sampled_from([0, ADD, APPEND, PREPEND, REPLACE, REPLACE | PREPEND]),
     shuffled_payloads().map(lambda one: one[0])
     | st.builds(lambda one: payload_of(*one), routes())
     | damaged(st.builds(lambda one: payload_of(*one), routes())),

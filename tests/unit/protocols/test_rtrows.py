@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,6 +148,18 @@ def test_two_rows_with_one_sum_are_told_apart(monkeypatch: pytest.MonkeyPatch) -
     payloads = many(500, gateways=300, metrics=7)
     assert quick(rows, payloads) == careful(payloads)
     assert quick(rows, payloads) == careful(payloads)
+
+
+@pytest.mark.parametrize(
+    "strange", [{"metric": 9}, {"tos": 4}, {"table": 7}, {"type": 6}, {"nexthops": (NextHop(8),) * 2}]
+)
+def test_one_strange_row_among_very_many_is_its_own(strange: dict[str, Any]) -> None:
+    """A word that never varies but in one row of a thousand makes another path of that row, and of no other."""
+    rows, path = RouteRows(RouteDecoder()), Path(254, 4, 5, (NextHop(3), NextHop(4)))
+    payloads = [payload_of(px.parse("10.0.0.0/8"), path)] * 1000
+    payloads[500] = payload_of(px.parse("10.0.0.0/8"), dataclasses.replace(path, **strange))
+    for _ in range(2):
+        assert quick(rows, payloads) == careful(payloads)
 
 
 def test_most_messages_are_never_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
