@@ -218,7 +218,8 @@ def test_errno_is_read_with_either_sign(told: str, errno: int) -> None:
 def test_answer_ends_at_its_empty_line() -> None:
     """Before it the answer is not done; without an errno, and after the end, something is wrong."""
     assert not read(b"errno=0\n").done
-    for wrong in (b"\n", b"fwmark=1\n\n", b"errno=0\n\nerrno=0\n\n", b"errno=0\n\nx"):
+    ip = b"public_key=%b\nallowed_ip=10.0.0.0/8\n" % A.hex().encode()
+    for wrong in (b"\n", b"fwmark=1\n\n", ip + b"\n", ip * 100 + b"\n", b"errno=0\n\nerrno=0\n\n", b"errno=0\n\nx"):
         with pytest.raises(RemoteProtocolError):
             read(wrong)
 
