@@ -11,7 +11,8 @@ from functools import partial
 
 import pytest
 
-from peerway.backends.device import BaseDevice, Chunk
+from peerway.backends.chunks import Chunk
+from peerway.backends.device import BaseDevice
 from peerway.lab import wireguard
 from peerway.lab.namespace import Namespace, link
 from peerway.lab.wireguard import WireGuard

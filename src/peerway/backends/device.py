@@ -15,19 +15,16 @@ import itertools
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from operator import itemgetter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Final
 
+from peerway.backends.chunks import Ahead, Chunk, halves
 from peerway.model import columns as cl
 from peerway.model.columns import Column
 from peerway.model.device import AllowedIPs, AllowedIPsDelta, Backend, Group, Reading
 from peerway.model.keys import LENGTH, PublicKey
 from peerway.model.ports import Refusal
 from peerway.model.setup import DeviceConfig
-
-Chunk = Sequence[Group]
-"""What one request says: at least one prefix, groups of one peer beside each other."""
 
 FRESH: Final = 0.1  # seconds for which a reading may tell who holds a prefix, before removals by throwaway peer
 _DIGEST_KEY: Final = os.urandom(LENGTH)
@@ -38,66 +35,6 @@ def digest(psk: bytes) -> bytes:
     What may be remembered of a preshared key (model.device.Peer.psk): a digest that only this process can make.
     """
     return hashlib.blake2b(psk, key=_DIGEST_KEY, digest_size=16).digest()
-
-
-def chunks(groups: Iterable[Group], prefix_cost: int, peer_cost: int, budget: int) -> Iterator[Chunk]:
-    """
-    Cut groups into requests of at most `budget`, ordered by peer.
-    """
-    ordered = sorted([group for group in groups if len(group[1])], key=itemgetter(0))
-    if prefix_cost * sum([len(column) for _, column in ordered]) + peer_cost * len(ordered) <= budget:
-        if ordered:
-            yield ordered
-        return
-    chunk: list[Group] = []
-    left, last = budget, None
-    for key, column in ordered:
-        at = 0
-        while at < len(column):
-            if key != last:
-                left -= peer_cost
-            count = left // prefix_cost
-            if count < 1 and chunk:
-                yield chunk
-                chunk, left, last = [], budget, None
-                continue
-            chunk.append((key, column[at : at + max(count, 1)]))
-            left -= prefix_cost * len(chunk[-1][1])
-            at, last = at + max(count, 1), key
-    if chunk:
-        yield chunk
-
-
-def halves(chunk: Chunk) -> tuple[Chunk, Chunk]:
-    """
-    The first and the second half of a chunk of at least two prefixes.
-    """
-    left = sum(len(column) for _, column in chunk) // 2
-    first: list[Group] = []
-    second: list[Group] = []
-    for key, column in chunk:
-        cut = min(max(left, 0), len(column))
-        if cut:
-            first.append((key, column[:cut]))
-        if cut < len(column):
-            second.append((key, column[cut:]))
-        left -= cut
-    return first, second
-
-
-class _Ahead:
-    """Writes the request for the next chunk, once: when there is time, or when it is needed."""
-
-    def __init__(self, write: Callable[[Chunk], bytes], chunk: Chunk) -> None:
-        self._write, self._chunk = write, chunk
-        self._request = b""
-
-    def __call__(self) -> None:
-        self._request = self._request or self._write(self._chunk)
-
-    def request(self) -> bytes:
-        self()
-        return self._request
 
 
 class BaseDevice(ABC):
@@ -192,7 +129,7 @@ class BaseDevice(ABC):
         request = write(chunk) if chunk else b""
         while chunk:
             following = next(chunks, None)
-            ahead = _Ahead(write, following) if following else None
+            ahead = Ahead(write, following) if following else None
             try:
                 await self._send(request, ahead)
             except OSError as error:

@@ -12,7 +12,8 @@ from typing import Final, TypeVar
 
 from typing_extensions import override
 
-from peerway.backends.device import BaseDevice, Chunk, chunks, digest
+from peerway.backends.chunks import Chunk, chunks
+from peerway.backends.device import BaseDevice, digest
 from peerway.backends.uapisocket import UapiSocket
 from peerway.model.columns import Column
 from peerway.model.device import Backend, Group, Reading

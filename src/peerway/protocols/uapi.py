@@ -6,35 +6,23 @@ Source: https://www.wireguard.com/xplatform/
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Callable
 from typing import Final
 
 from nacl.bindings import crypto_scalarmult_base
 
-from peerway.model import columns as cl
-from peerway.model import prefix as px
 from peerway.model.device import Backend, Device, Peer, Reading
 from peerway.model.keys import LENGTH, PublicKey
-from peerway.model.prefix import Prefix
-from peerway.protocols import uapi_columns
+from peerway.protocols import uapi_units
 from peerway.protocols.errors import RemoteProtocolError
 from peerway.protocols.gathering import Gathering, Memory, Unit
 
 GET: Final = b"get=1\n\n"
 DONE: Final = b"errno=0\n\n"
 MAX_LINE: Final = 65536  # far above any line that has a meaning
-UNIT: Final = 1 << 17  # bytes of `allowed_ip=` lines that are read at a time, in a millisecond or less
-FEW: Final = 1 << 10  # bytes of lines that are read one by one as quickly
 
 Digest = Callable[[bytes], bytes]
 
-_IP: Final = uapi_columns.HEAD
-_OTHER_LINE: Final = re.compile(rb"\n(?!allowed_ip=)")
-_TAIL: Final = 64  # bytes, in which an answer's last lines stand
-_OCTETS: Final = {str(number).encode(): number for number in range(256)}
-_LENGTHS: Final = {str(number).encode(): number for number in range(33)}
 _NO_KEY: Final = bytes(LENGTH)
 _NUMBERS: Final = frozenset(
     (
@@ -103,8 +91,8 @@ class Answer:
             raise RemoteProtocolError("uapi: a line has no end")
         at = 0
         while at < end:
-            if data.startswith(_IP, at):
-                stop = _end_of_unit(data, at, end)
+            if data.startswith(uapi_units.HEAD, at):
+                stop = uapi_units.end(data, at, end)
                 if not stop:
                     break
                 stop = self._unit(data, at, stop)
@@ -148,13 +136,10 @@ class Answer:
         digest = self._gathering.digest(text)
         unit: Unit | None = None
         if not self._gathering.knows(digest):
-            unit = _read_columns(text)
-            if unit is None:
-                odd = _OTHER_LINE.search(text)
-                if odd:
-                    text = text[: odd.start() + 1]
-                    digest = self._gathering.digest(text)
-                unit = _read_lines(text)
+            unit, size = uapi_units.read(text)
+            if size < len(text):
+                text = text[:size]
+                digest = self._gathering.digest(text)
         self._gathering.add(self._key, digest, unit)
         return at + len(text)
 
@@ -228,63 +213,3 @@ def _text(name: bytes, value: bytes) -> str:
         return value.decode("ascii")
     except UnicodeDecodeError:
         raise RemoteProtocolError(f"uapi: {name.decode()} is not ASCII") from None
-
-
-def _end_of_unit(data: bytes, at: int, end: int) -> int:
-    """
-    Where the unit of `allowed_ip` lines that begins at `at` ends, 0 if that did not come yet. The same lines are cut
-    into the same units, wherever the stream was cut.
-    """
-    window = min(at + UNIT, end)
-    stop = data.find(b"\npublic_key=", at, window)
-    if stop < 0 and end - at < UNIT:
-        last = max(at, end - _TAIL)
-        stop = data.find(b"\nerrno=", last, window)
-        if stop < 0:
-            stop = data.find(b"\n\n", last, window)
-        if stop < 0:
-            return 0
-    elif stop < 0:
-        return data.rfind(b"\n", at, window) + 1 or data.index(b"\n", at) + 1
-    while not data.startswith(_IP, line := data.rfind(b"\n", at, stop) + 1 or at):
-        stop = line - 1
-    return stop + 1
-
-
-def _read_columns(text: bytes) -> Unit | None:
-    try:
-        return uapi_columns.read(text) if len(text) > FEW else None
-    except uapi_columns.OddError:
-        return None
-
-
-def _read_lines(text: bytes) -> Unit:
-    """The slow reader, which knows each way to write a prefix."""
-    v4: list[Prefix] = []
-    v6: list[Prefix] = []
-    octets, lengths = _OCTETS, _LENGTHS
-    for line in text.split(b"\n")[:-1]:
-        value = line[len(_IP) :]
-        address, _, length = value.partition(b"/")
-        try:
-            a, b, c, d = address.split(b".")
-            spare = 32 - lengths[length]
-            number = octets[a] << 24 | octets[b] << 16 | octets[c] << 8 | octets[d]
-        except (KeyError, ValueError):
-            prefix = _prefix(value)
-            (v6 if prefix & px.V6 else v4).append(prefix)
-        else:
-            v4.append(Prefix((number >> spare << spare) << 8 | 32 - spare))
-    return cl.make(px.AF_INET, v4), cl.make(px.AF_INET6, v6)
-
-
-def _prefix(value: bytes) -> Prefix:
-    address, slash, length = value.partition(b"/")
-    try:
-        parsed = ipaddress.ip_address(address.decode("ascii"))
-        bits = int(length) if slash and length.isdigit() and len(length) <= 3 else -1
-        if not 0 <= bits <= parsed.max_prefixlen:
-            raise ValueError  # noqa: TRY301 - one sentence for all that can be wrong
-    except ValueError:
-        raise RemoteProtocolError("uapi: an allowed_ip is no prefix") from None
-    return px.make(px.AF_INET if parsed.version == 4 else px.AF_INET6, parsed.packed, bits)

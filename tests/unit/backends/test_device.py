@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from peerway.backends.device import BaseDevice, Chunk, chunks, digest, halves
+from peerway.backends.chunks import Chunk, chunks, halves
+from peerway.backends.device import BaseDevice, digest
 from peerway.model import columns as cl
 from peerway.model import prefix as px
 from peerway.model.columns import Column
@@ -173,6 +174,21 @@ async def test_nothing_is_discarded_that_another_holds() -> None:
     await device.apply(AllowedIPsDelta(remove=groups(((ONE, B), (TWO, A)))))
     assert device.ips == {ONE: A}
     assert "discard" not in device.log
+    device = Memory({ONE: A, TWO: B}, can_take=False)
+    await device.apply(AllowedIPsDelta(remove=groups(((ONE, B), (TWO, A)))))
+    assert device.ips == {ONE: A, TWO: B}
+    assert "discard" not in device.log
+
+
+@pytest.mark.parametrize("can_take", [True, False])
+async def test_removal_of_many_chunks_is_whole(can_take: bool) -> None:
+    """Whichever way it goes, and also when the way changes at the first chunk, none is forgotten."""
+    ips = {parse(f"10.{number}.0.0/16"): (A, B)[number % 2] for number in range(20)}
+    device = Memory({**ips, ONE: A}, can_take=can_take)
+    gone = {prefix: key for prefix, key in ips.items() if prefix != ONE}
+    assert await device.apply(AllowedIPsDelta(remove=groups(gone.items()))) == []
+    assert device.ips == {ONE: A}
+    assert device.log.count("take" if can_take else "discard") == 7
 
 
 async def test_reading_that_is_old_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from peerway.model import prefix as px
 from peerway.model.device import Peer, Reading
 from peerway.model.keys import PublicKey, Secret
 from peerway.model.prefix import Prefix
-from peerway.protocols import uapi
+from peerway.protocols import uapi, uapi_units
 from peerway.protocols.errors import RemoteProtocolError
 from tests.harness.wg_strategies import ALLOWED_IPS, SECRETS, long_columns
 
@@ -74,11 +74,11 @@ def test_an_answer_is_read_in_any_pieces(
 LINES_BEHIND = st.lists(st.sampled_from(["rx_bytes=4", "endpoint=1.2.3.4:5", "new_field=7", "tx_bytes=5"]), max_size=2)
 
 
-@pytest.mark.parametrize("size", [64, 300, uapi.UNIT])
+@pytest.mark.parametrize("size", [64, 300, uapi_units.UNIT])
 def test_units_of_any_size_are_one_answer(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever units end and pieces are cut, with other fields before, among and behind: the same comes out."""
-    monkeypatch.setattr(uapi, "UNIT", size)
-    monkeypatch.setattr(uapi, "FEW", min(size // 4, uapi.FEW))
+    monkeypatch.setattr(uapi_units, "UNIT", size)
+    monkeypatch.setattr(uapi_units, "FEW", min(size // 4, uapi_units.FEW))
 
     @given(st.lists(st.tuples(long_columns(), LINES_BEHIND, LINES_BEHIND), min_size=1, max_size=3), st.data())
     def check(peers: list[tuple[list[Prefix], list[str], list[str]]], data: st.DataObject) -> None:
