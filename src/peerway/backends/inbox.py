@@ -37,6 +37,16 @@ class Inbox:
         """The datagrams as words, and what lies behind them."""
         return self._words
 
+    def datagrams(self) -> list[bytes]:
+        """
+        Copies of the datagrams, for a reader of few.
+        """
+        at, view, found = 0, self._view, []
+        for size in self.sizes:
+            found.append(bytes(view[at : at + size]))
+            at += (size + 3) & ~3
+        return found
+
     def clear(self) -> None:
         """
         Forget what was received.
@@ -54,7 +64,7 @@ class Inbox:
         at, view, sizes = self._at, self._view, self.sizes
         try:
             while at < FULL and len(sizes) < limit:
-                size = receive(view[at:], 0, flags)
+                size = receive(view[at:] if at else view, 0, flags)
                 if size > LARGEST:
                     raise RemoteProtocolError(f"netlink: a datagram of {size} bytes is longer than {LARGEST}")
                 sizes.append(size)

@@ -71,6 +71,8 @@ def send_rows(sock: NetlinkSocket, rows: Words, *, fine: Collection[int] = ()) -
 
 
 def _fitting(sock: NetlinkSocket, requests: Sequence[Request], at: int) -> int:
+    if len(requests) == 1:
+        return 1
     size = count = 0
     for _, _, payload in requests[at : at + sock.answers]:
         size += nl.HEADER.size + nl.aligned(len(payload))
@@ -89,9 +91,9 @@ def _exchange(sock: NetlinkSocket, data: Buffer, seqs: range, fine: Collection[i
         for message in nl.messages(sock.receive()):
             if message.type != nl.NLMSG_ERROR or not first <= message.seq <= last:
                 continue
-            if nl.error_number(message.payload) not in fine:
-                answer = nl.acknowledgement(message.payload, message.flags)
-                if answer.errno:
-                    refused[message.seq - first] = answer.errno, answer.text or os.strerror(answer.errno)
+            number = nl.error_number(message.payload)
+            if number and number not in fine:
+                words = nl.acknowledgement(message.payload, message.flags).text
+                refused[message.seq - first] = number, words or os.strerror(number)
             if message.seq == last:
                 return refused

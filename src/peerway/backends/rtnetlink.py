@@ -23,7 +23,7 @@ from peerway.model.prefix import AF_INET, AF_INET6, Prefix
 from peerway.model.route import RTN_UNICAST, NexthopObject, Path, RouteColumns, RouteGroup
 from peerway.protocols import netlink as nl
 from peerway.protocols import rtfilter, rtlink, rtnexthop, rtrequest, rtroute
-from peerway.protocols.rtchanges import ChangeReader
+from peerway.protocols.rtchanges import MANY, ChangeReader
 from peerway.protocols.rtdecoder import RouteDecoder
 from peerway.protocols.rtdump import RouteCollector
 from peerway.protocols.rtrows import RouteRows
@@ -117,7 +117,10 @@ class Rtnetlink:
                     raise
                 lost = True
             left -= len(inbox.sizes)
-            changes += self._changes.read(inbox.words, inbox.sizes)
+            if len(inbox.sizes) < MANY:
+                changes += self._changes.read_few(inbox.datagrams())
+            else:
+                changes += self._changes.read(inbox.words, inbox.sizes)
         if lost:
             self._throw_away()
             changes.append(Gap("the kernel dropped notifications, because the receive buffer was full"))

@@ -48,7 +48,8 @@ class RouteWriter:
             if len(column) < _MANY:
                 prefixes = cl.prefixes(column)
                 self._prefixes += prefixes
-                self._requests += [(self._kind, self._flags, template.payload(prefix)) for prefix in prefixes]
+                for prefix in prefixes:
+                    self._requests.append((self._kind, self._flags, template.payload(prefix)))
                 if len(self._requests) >= _PENDING:
                     self._send()
             else:

@@ -170,9 +170,11 @@ def acknowledgement(payload: Buffer, flags: int) -> Acknowledgement:
 
 def error_number(payload: Buffer) -> int:
     """
-    The error of NLMSG_ERROR alone, 0 for success or if the payload is too short to tell.
+    The error of NLMSG_ERROR alone, 0 for success.
     """
-    return -int(_ERROR.unpack_from(payload)[0]) if len(payload) >= _ERROR.size else 0
+    if len(payload) < _ERROR.size:
+        raise RemoteProtocolError(f"netlink: an acknowledgement has {len(payload)} bytes")
+    return -int(_ERROR.unpack_from(payload)[0])
 
 
 def done(payload: Buffer, flags: int) -> Acknowledgement:

@@ -1,7 +1,8 @@
 """The messages of many netlink datagrams at once, found without a step for each.
 
 Datagrams lie back to back in one buffer, seen as words of 32 bits. Messages of one length that follow each other are
-rows of a table that needs no copy; where lengths change often, all datagrams are walked side by side.
+rows of a table that needs no copy; where lengths change often, messages are found by their headers, or else all
+datagrams are walked side by side.
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ def cut(words: Words, ends: Places) -> list[Block] | None:
     """
     runs = _runs(words, int(ends[-1]))
     if runs is None:
-        begins = _side_by_side(words, ends)
+        begins = _by_headers(words, ends)
+        if begins is None:
+            begins = _side_by_side(words, ends)
         return None if begins is None else alike(words, begins, words[begins])
     starts, strides = np.array([run[0] for run in runs]), np.array([run[1] for run in runs])
     run = starts.searchsorted(ends) - 1
@@ -104,8 +107,8 @@ def alike(words: Words, begins: Places, lengths: Words) -> list[Block]:
     found = []
     for length in np.unique(lengths).tolist():
         which = np.flatnonzero(lengths == length)
-        within = np.arange((length + 3) >> 2)
-        found.append(Block(length, words[begins[which][:, None] + within], which))
+        windows = np.lib.stride_tricks.sliding_window_view(words, (length + 3) >> 2)
+        found.append(Block(length, windows[begins[which]], which))
     return found
 
 
@@ -136,6 +139,23 @@ def _run(words: Words, at: int, stride: int, end: int) -> int:
         count += len(probe)
         window *= _WINDOW
     return count
+
+
+def _by_headers(words: Words, ends: Places) -> Places | None:
+    """
+    Where each message begins if all have the first one's type, flags and origin, as in a dump; else None. What looks
+    like such a header is one only if each message ends where the next begins.
+    """
+    end = int(ends[-1])
+    if end * 4 < _LEAST:
+        return None
+    alike = (words[1 : end - 2] == words[1]) & (words[2 : end - 1] == words[2]) & (words[3:end] == words[3])
+    begins = np.flatnonzero(alike)
+    lengths = words[begins]
+    after = begins + ((lengths + 3) >> 2)
+    if not np.array_equal(after, np.append(begins[1:], end)) or int(lengths.min()) < _LEAST:
+        return None
+    return begins if (after[after.searchsorted(ends)] == ends).all() else None
 
 
 def _side_by_side(words: Words, ends: Places) -> Places | None:

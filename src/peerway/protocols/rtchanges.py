@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -41,19 +41,22 @@ class ChangeReader:
     def __init__(self, decoder: RouteDecoder, rows: RouteRows) -> None:
         self._decoder, self._rows = decoder, rows
 
+    def read_few(self, datagrams: Iterable[bytes]) -> list[Change | Gap]:
+        """
+        Read datagrams one by one. One that cannot be read is a Gap.
+        """
+        changes: list[Change | Gap] = []
+        for datagram in datagrams:
+            self._read_datagram(datagram, changes)
+        return changes
+
     def read(self, words: Words, sizes: Sequence[int]) -> list[Change | Gap]:
         """
-        Read datagrams of `sizes` bytes, each of which begins at a word, one behind the other. One that cannot be read
-        is a Gap; among many routes it stands behind them.
+        Read datagrams of `sizes` bytes, each of which begins at a word, one behind the other: MANY routes or more in a
+        row as columns. One that cannot be read is a Gap; among many routes it stands behind them.
         """
         changes: list[Change | Gap] = []
         data = words.data.cast("B")
-        if len(sizes) < MANY:
-            at = 0
-            for size in sizes:
-                self._read_datagram(bytes(data[at : at + size]), changes)
-                at += (size + 3) & ~3
-            return changes
         lengths = np.array(sizes, np.uint32)
         begins = np.cumsum((lengths.astype(np.intp) + 3) >> 2)
         begins = np.concatenate((np.zeros(1, begins.dtype), begins[:-1]))

@@ -66,7 +66,7 @@ class Pieces:
         numbers = np.concatenate([part.numbers for part in parts])
         if bool((where[1:] > where[:-1]).all()):
             return Piece(where, column, numbers)
-        order = np.argsort(where)
+        order = np.argsort(where, kind="stable")  # a merge of what is in order already
         return Piece(where[order], column[order], numbers[order])
 
 

@@ -79,7 +79,7 @@ def streams(draw: st.DrawFn) -> list[bytes]:
 def test_many_at_once_mean_what_they_mean_one_by_one(datagrams: list[bytes]) -> None:
     """Kinds, order, what is left out and how many could not be read: all as if each had come alone."""
     alone = reader()
-    one_by_one = [change for datagram in datagrams for change in alone.read(*words_of([datagram]))]
+    one_by_one = alone.read_few(datagrams)
     assert apart(reader().read(*words_of(datagrams))) == apart(one_by_one)
 
 
