@@ -22,6 +22,7 @@ A = PublicKey(bytes([17] * 32))
 ONE = parse("10.1.0.0/16")
 HOLDS_ONE = f"public_key={A.hex()}\nallowed_ip=10.1.0.0/16\nerrno=0\n\n".encode()
 DONE = b"errno=0\n\n"
+HANG_UP = b"(hangs up)"
 Answerer = Callable[[bytes], bytes | None]
 
 
@@ -42,8 +43,10 @@ async def server(path: Path, answer: Answerer) -> AsyncIterator[list[bytes]]:
                 said = answer(request)
                 if said is None:
                     break
-                writer.write(said)
+                writer.write(said.removesuffix(HANG_UP))
                 await writer.drain()
+                if said.endswith(HANG_UP):
+                    break
         writer.close()
 
     started = await asyncio.start_unix_server(serve, path)
@@ -98,6 +101,25 @@ async def test_program_that_only_hangs_up_is_an_error(device: UserspaceDevice, t
         with pytest.raises(OSError, match=r"wg0: .* closed the connection") as told:
             await device.read()
         assert told.value.errno == errno.ENODEV
+    assert heard.count(b"connected") == 1
+
+
+async def test_program_that_dies_while_it_answers_is_an_error(device: UserspaceDevice, tmp_path: Path) -> None:
+    """Half an answer over a kept connection is no reason to ask again: it was heard."""
+    answers = iter([DONE, b"listen_port=1\n" + HANG_UP])
+    async with server(tmp_path / "wg0.sock", lambda _: next(answers, HOLDS_ONE)) as heard:
+        await device.configure(DeviceConfig(fwmark=1))
+        with pytest.raises(OSError, match="closed the connection") as told:
+            await device.read()
+        assert told.value.errno == errno.ENODEV
+    assert heard.count(b"connected") == 1
+
+
+async def test_success_may_have_more_lines(device: UserspaceDevice, tmp_path: Path) -> None:
+    """What a newer program adds to the answer of a change does not matter, in one piece or in two."""
+    async with server(tmp_path / "wg0.sock", lambda _: b"new_field=1\nerrno=0\n\n") as heard:
+        assert await device.apply(AllowedIPsDelta(add=groups(((ONE, A),)))) == []
+        await device.configure(DeviceConfig(fwmark=1))
     assert heard.count(b"connected") == 1
 
 
