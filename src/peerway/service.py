@@ -91,7 +91,7 @@ class Service:
         """
         return self.views.status(interface, peer)
 
-    def routes(self, interface: str | None) -> Iterator[Json]:
+    def routes(self, interface: str | None) -> Iterator[str]:
         """
         See DaemonApi.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -177,7 +178,7 @@ async def test_routes_are_told_one_by_one(desk: Desk) -> None:
     """Each prefix has its owner, origin and gateway; an unknown interface is an error."""
     desk.site.table.user_add(NET, via(A))
     await desk.site.settle()
-    entries = {entry["prefix"]: entry for entry in desk.service.routes("wg0")}
+    entries = {entry["prefix"]: entry for entry in map(json.loads, desk.service.routes("wg0"))}
     assert len(entries) == 4
     entry = entries["10.9.0.0/24"]
     assert (entry["owner_name"], entry["origin"], entry["gateway"]) == ("berlin", "learned", VIA_A)

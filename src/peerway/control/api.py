@@ -53,8 +53,8 @@ class DaemonApi(Protocol):
         """`peerway status --json` (DESIGN section 7)."""
         ...
 
-    def routes(self, interface: str | None) -> Iterator[Json]:
-        """The entries of `routes` in `peerway routes --json`, one by one."""
+    def routes(self, interface: str | None) -> Iterator[str]:
+        """The entries of `routes` in `peerway routes --json`, one by one, each made when it is taken, as JSON text."""
         ...
 
     async def why(self, target: str) -> Json:

@@ -15,8 +15,9 @@ import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from aiohttp import web
@@ -30,6 +31,7 @@ LOG: Final = logging.getLogger(__name__)
 EVENTS_HELD: Final = 65_536  # per client, some 20 MB of text: what a big change makes while the client is busy
 EVENTS_AT_ONCE: Final = 64
 ENTRIES_AT_ONCE: Final = 256
+MOMENT: Final = 0.001  # seconds of work on one answer, then others have their turn
 KEEP_ALIVE: Final = 15.0  # seconds; a comment in a quiet event stream shows that the client has gone
 _SHUTDOWN: Final = 1.0
 
@@ -117,7 +119,7 @@ class Server:
         with _unbroken(request):
             await response.prepare(request)
             await response.write(b'{"version": 1, "routes": [')
-            for chunk in _lines(first, entries):
+            for chunk in _lines(chain(first, entries)):
                 await response.write(chunk)
                 await asyncio.sleep(0)  # a fast reader would keep the loop here
             await response.write(b"\n]}\n")
@@ -185,12 +187,16 @@ async def serve(api: DaemonApi, path: Path, *, events_held: int = EVENTS_HELD) -
         listener.close()
 
 
-def _lines(first: list[Json], rest: Iterator[Json]) -> Iterator[bytes]:
-    """Entries as JSON, each on a line of its own, joined by commas; the first chunk is short, to be there at once."""
-    separator, entries = "\n", first
-    while entries:
-        yield (separator + ",\n".join(map(json.dumps, entries))).encode()
-        separator, entries = ",\n", list(islice(rest, ENTRIES_AT_ONCE))
+def _lines(entries: Iterator[str]) -> Iterator[bytes]:
+    """Entries, each on a line of its own, joined by commas: the first alone, to be there at once, then as they come."""
+    separator, waiting, until = "\n", list[str](), 0.0
+    for entry in entries:
+        waiting.append(entry)
+        if len(waiting) >= ENTRIES_AT_ONCE or monotonic() >= until:
+            yield (separator + ",\n".join(waiting)).encode()
+            separator, waiting, until = ",\n", [], monotonic() + MOMENT
+    if waiting:
+        yield (separator + ",\n".join(waiting)).encode()
 
 
 async def _send(response: web.StreamResponse, queue: EventQueue) -> None:

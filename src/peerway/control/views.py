@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 from peerway.control.api import Json, UnknownError, UnusableError
-from peerway.control.words import Names, gateway_text, losers_json, problem_text, timestamp
+from peerway.control.entries import Entries
+from peerway.control.words import Names, timestamp
 from peerway.features.council import Council
 from peerway.model import prefix as px
 from peerway.model.device import Peer
 from peerway.model.interface import Interface
 from peerway.model.keys import PublicKey
-from peerway.model.ownership import Origin, Verdict
 from peerway.model.prefix import Prefix
-from peerway.model.prefixset import PrefixSet
 from peerway.model.world import World
 
 VERSION = 1
-UNREMARKABLE = Verdict()
 
 
 class Views:
@@ -29,6 +26,7 @@ class Views:
 
     def __init__(self, world: World, council: Council, names: Names) -> None:
         self.world, self.council, self.names = world, council, names
+        self._entries = Entries(world, council, names)
 
     def interface(self, name: str) -> Interface:
         """
@@ -136,48 +134,15 @@ class Views:
 
     # routes
 
-    def routes(self, name: str | None) -> Iterator[Json]:
+    def routes(self, name: str | None) -> Iterator[str]:
         """
-        The entries of `peerway routes --json`, one by one.
+        The entries of `peerway routes --json` as JSON text, one by one.
         """
         for interface in self.interfaces(name):
-            everything = PrefixSet()
-            for table in (interface.held, interface.notes, interface.failures):
-                everything.add_columns(table.columns())
-            for prefix in everything:
-                yield self.route(interface, prefix)
+            yield from self._entries.all(interface)
 
     def route(self, interface: Interface, prefix: Prefix) -> Json:
         """
         One prefix: owner, why, who is shadowed or refused and for what reason, as it was decided.
         """
-        verdict = interface.notes.get(prefix, UNREMARKABLE)
-        path = self.council.claims(interface, prefix).selection.path
-        owner = interface.held.get(prefix)
-        hops = () if path is None else self.world.nexthops.resolve(path)
-        result: dict[str, Any] = {
-            "interface": interface.name,
-            "prefix": px.text(prefix),
-            "origin": self._origin(interface, prefix, verdict),
-            "owner": None if owner is None else str(owner),
-            "owner_name": None if owner is None else interface.policy.peer(owner).name or None,
-            "gateway": None if owner is None else gateway_text(interface.gateways, owner, path, hops),
-            "table": None if path is None else self.names.table_name(path.table),
-            "protocol": None if path is None else self.names.protocol_name(path.protocol),
-            "metric": None if path is None else path.metric,
-            "shadowed": losers_json(verdict.shadowed),
-            "refused": losers_json(verdict.refused),
-        }
-        reasons = [problem_text(problem) for problem in verdict.problems]
-        if prefix in interface.failures:
-            reasons.append(interface.failures[prefix])
-        if reasons:
-            result["reason"] = "; ".join(dict.fromkeys(reasons))
-        return result
-
-    def _origin(self, interface: Interface, prefix: Prefix, verdict: Verdict) -> str:
-        if prefix in interface.held:
-            if prefix not in interface.ledger.ours:
-                return Origin.PINNED.value
-            return Origin.LEARNED.value if interface.is_learned(prefix) else Origin.DERIVED.value
-        return "refused" if verdict.refused or not verdict.problems else "unresolved"
+        return self._entries.one(interface, prefix)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -82,11 +83,11 @@ class FakeDaemon:
         self.asked.append(("status", interface, peer))
         return STATUS
 
-    def routes(self, interface: str | None) -> Iterator[Json]:
+    def routes(self, interface: str | None) -> Iterator[str]:
         self._check(interface)
         for entry in self.entries:
             self.pulled += 1
-            yield entry
+            yield json.dumps(entry)
         if self.failure:
             raise self.failure
 

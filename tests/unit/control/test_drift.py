@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from peerway.backends.names import Names
+from peerway.control import drift as module
 from peerway.control.api import Drift, UnknownError
 from peerway.control.drift import verify
 from peerway.control.views import Views
@@ -15,7 +19,8 @@ from peerway.model import prefix as px
 from peerway.model.link import Address, Link
 from peerway.model.policy import PeerPolicy, Pinned, Policy
 from peerway.model.route import NextHop, Path
-from tests.harness.memory import MemoryDevice
+from tests.harness.memory import Fate, MemoryDevice, MemoryTable
+from tests.harness.scene import NETS, Scene
 from tests.harness.site import OTHER, WG, Site, gateway, key, via
 from tests.harness.small import disown
 
@@ -176,3 +181,83 @@ async def test_a_device_that_does_not_answer_is_an_error(site: Site) -> None:
     with pytest.raises(OSError, match="busy") as caught:
         await drift(site)
     assert caught.value.errno == errno.EBUSY
+
+
+# many
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10**6), st.integers(1, 60))
+def test_every_prefix_is_told_as_if_it_were_alone(seed: int, size: int) -> None:
+    """In any state, in slices of any size, the differences are those that each prefix has by itself."""
+    scene = Scene(seed)
+    interface, council, world = scene.interface, scene.council, scene.world
+    astray = {prefix: scene.dice.choice([A, B, C]) for prefix in NETS if scene.dice.random() < 0.1}
+    interface.ledger.ours.update(astray)
+    interface.recount()
+    device = MemoryDevice(Fate(), "wg0", WG, key(100))
+    device.map = {prefix: A if scene.dice.random() < 0.2 else peer for prefix, peer in interface.held.items()}
+    table = MemoryTable(Fate())
+    table.all = {prefix: [*world.rib.paths(prefix)] for prefix in NETS if scene.dice.random() < 0.9}
+    views = Views(world, council, Names())
+    expected = list[str]()
+    for prefix in {*NETS, *interface.gateways.derived}:
+        text = px.text(prefix)
+        seen, held, mine = device.map.get(prefix), interface.held.get(prefix), interface.ledger.ours.get(prefix)
+        if set(filter(world.is_relevant, table.all.get(prefix, []))) != set(world.rib.paths(prefix)):
+            expected.append(f"routes: {text} in")
+        expected += [f"wg0: {text} is at"] * (seen != held)
+        expected += [f"wg0: the ledger has {text} as"] * (mine not in (None, seen))
+        expected += [f"wg0: {text} should be"] * (council.verdict(interface, prefix).owner != held)
+        wanted, there = council.routes(interface, prefix), world.own_routes(interface, prefix)
+        expected += [f"wg0: peerway's own route to {text} is"] * (set(wanted) != set(there))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SLICE", size)
+        found = asyncio.run(verify(views, table, {WG: device}, None))
+    told = [sentence for sentence in found.differences if "is not assigned" not in sentence]
+    assert len(told) == len(expected)
+    for beginning in expected:
+        assert len([sentence for sentence in told if sentence.startswith(beginning)]) == 1, beginning
+
+
+async def test_of_many_differences_the_first_are_told_and_the_number_of_the_rest(site: Site) -> None:
+    """However many prefixes differ, the answer stays of a size that somebody reads, and says how many there are."""
+    many = [px.parse(f"100.{number >> 8}.{number & 255}.0/24") for number in range(3000)]
+    site.device.map.update(dict.fromkeys(many, A))
+    found = (await drift(site)).differences
+    assert len(found) == module.LISTED + 1
+    assert found[0] == "wg0: 100.0.0.0/24 is at berlin in WireGuard, at nobody in peerway's memory"
+    assert found[-1] == "wg0: and 2000 prefixes more are not in WireGuard as peerway has them"
+    for prefix in many:
+        site.table.all[prefix] = [via(A)]
+    found = (await drift(site)).differences
+    assert "routes: and 2000 prefixes more are not what peerway holds" in found
+    site.device.refuse = set(many)
+    site.device.map = {prefix: peer for prefix, peer in site.device.map.items() if prefix not in many}
+    site.watcher.look_again()
+    await site.settle()
+    found = (await drift(site)).differences
+    assert len(found) == module.LISTED + 1
+    assert found[-1] == "wg0: and 2000 prefixes more are not as they should be"
+
+
+async def test_others_have_their_turn_between_slices(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long comparison is in slices, and after each whoever waits is let in."""
+    many = [px.parse(f"10.{number >> 8}.{number & 255}.0/24") for number in range(2000)]
+    for prefix in many:
+        site.table.user_add(prefix, via(A))
+    await site.settle()
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    monkeypatch.setattr(module, "SLICE", 100)
+    monkeypatch.setattr(module, "MOMENT", 0.0)
+    waiting = asyncio.create_task(other())
+    assert await told(site) == []
+    waiting.cancel()
+    assert turns > 2 * len(many) // 100

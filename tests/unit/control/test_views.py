@@ -46,7 +46,8 @@ async def settled(policy: Policy | None = None) -> Site:
 
 
 def entry(site: Site, prefix: Prefix) -> Json:
-    (found,) = [item for item in views(site).routes(None) if item["prefix"] == px.text(prefix)]
+    found: Json
+    (found,) = [item for item in map(json.loads, views(site).routes(None)) if item["prefix"] == px.text(prefix)]
     return found
 
 
@@ -87,7 +88,7 @@ async def test_routes_have_the_shape_of_the_design() -> None:
     site.device.map[NETS[1]] = C
     site.table.user_add(NETS[2], via(key(9)))
     await site.settle()
-    told = list(views(site).routes("wg0"))
+    told = list(map(json.loads, views(site).routes("wg0")))
     assert [item.keys() - {"reason"} for item in told] == [ROUTE] * len(told)
     assert entry(site, NET) == {
         "interface": "wg0",
@@ -108,7 +109,6 @@ async def test_routes_have_the_shape_of_the_design() -> None:
     assert (unresolved["origin"], unresolved["owner"], unresolved["gateway"]) == ("unresolved", None, None)
     assert unresolved["reason"] == f"the gateway {px.address_text(gateway(key(9)))} names no peer"
     assert entry(site, gateway(A))["origin"] == "derived"
-    assert json.loads(json.dumps(told)) == told
 
 
 async def test_who_is_shadowed_and_refused_is_told_with_the_prefix() -> None:
@@ -148,7 +148,7 @@ def test_the_counts_agree_with_the_entries(
         return site
 
     site = asyncio.run(run())
-    told = list(views(site).routes(None))
+    told = list(map(json.loads, views(site).routes(None)))
     (status,) = views(site).status("wg0", None)["interfaces"]
     counts, origins = status["counts"], Counter(item["origin"] for item in told)
     assert counts["learned"] == origins["learned"] == sum(peer["learned"] for peer in status["peers"])
