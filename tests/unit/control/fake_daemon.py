@@ -64,6 +64,7 @@ class FakeDaemon:
         self.asked: list[object] = []
         self.entries = [route(number) for number in range(routes)]
         self.pulled = 0
+        self.listed = threading.Event()
         self.drift = Drift([], 7)
         self.reachable = True
         self.broken_config = ""
@@ -85,11 +86,14 @@ class FakeDaemon:
 
     def routes(self, interface: str | None) -> Iterator[str]:
         self._check(interface)
-        for entry in self.entries:
-            self.pulled += 1
-            yield json.dumps(entry)
-        if self.failure:
-            raise self.failure
+        try:
+            for entry in self.entries:
+                self.pulled += 1
+                yield json.dumps(entry)
+            if self.failure:
+                raise self.failure
+        finally:
+            self.listed.set()
 
     async def why(self, target: str) -> Json:
         if target == "nonsense":

@@ -74,9 +74,29 @@ def test_routes_are_never_built_whole(daemon: FakeDaemon, path: Path, http_clien
     http_client.request("GET", "/v1/routes")
     assert http_client.getresponse().read(40).startswith(b'{"version": 1, "routes": [\n{"interface"')
     other = Http(path)
+    for _ in range(5):  # time enough to make them all, if it did not wait for its client
+        assert other.ask("GET", "/v1/why?target=10.0.0.1")[0] == 200
+    other.close()
+    assert 0 < daemon.pulled < 20_000
+
+
+@pytest.mark.parametrize("reading", [0, 100, 1_000_000])
+def test_a_client_that_goes_away_ends_its_listing(
+    daemon: FakeDaemon, path: Path, caplog: pytest.LogCaptureFixture, reading: int
+) -> None:
+    """However much was read, what is left of the listing is never made, and that is no error worth a line."""
+    daemon.entries = [route(number) for number in range(100_000)]
+    client = Http(path)
+    client.request("GET", "/v1/routes")
+    if reading:
+        client.getresponse().read(reading)
+    client.close()
+    assert daemon.listed.wait(20)
+    assert daemon.pulled < 50_000
+    other = Http(path)
     assert other.ask("GET", "/v1/status")[0] == 200
     other.close()
-    assert 0 < daemon.pulled < 50_000
+    assert not caplog.records
 
 
 def test_an_answer_that_fails_in_the_middle_is_broken_off(daemon: FakeDaemon, http_client: Http) -> None:
