@@ -15,6 +15,7 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from peerway.backends import malloc
 from peerway.backends.devices import WireguardDevices
 from peerway.backends.ledgerstore import LedgerFiles, place
 from peerway.backends.names import Names
@@ -55,6 +56,7 @@ def main(config_file: Path | None = None) -> int:
         log.error("peerway needs CAP_NET_ADMIN to change routes and WireGuard; run it as root or by its systemd unit")
         return EXIT_PRIVILEGE
     try:
+        malloc.be_frugal()
         return asyncio.run(Daemon(config, config_file).run())
     except SocketTakenError as error:
         log.error("%s", error)  # noqa: TRY400 - one clear line, no traceback
@@ -125,6 +127,7 @@ class Daemon:
             poll_interval=self.config.daemon.poll_interval,
         )
         self.engine = Engine(world, table, watcher, records, publish=self._publish, clock=time.monotonic)
+        self.engine.trim = malloc.trim
         self.engine.listen(lambda: self.bulletin.has_listeners)
         self.service = Service(self.engine, table, self.bulletin, Names.read(), self._reload)
 

@@ -27,6 +27,7 @@ from peerway.watcher import Watcher
 
 log = logging.getLogger(__name__)
 
+MANY = 50_000  # prefixes decided at once, after which memory is worth a look
 RETRY_FIRST, RETRY_LAST = 1.0, 60.0  # seconds between attempts at what was refused
 
 
@@ -49,6 +50,7 @@ class Engine:
         self.watcher = watcher
         self.council = Council(world)
         self.wake: Callable[[], None] = lambda: None  # ends the wait for the next round
+        self.trim: Callable[[], None] = lambda: None  # gives memory back that a large plan took
         self._table, self._records, self._clock = table, records, clock
         self._applier = Applier(table, records, publish)
         self._first = True
@@ -176,9 +178,7 @@ class Engine:
         await self.watcher.readings.freshen(interface)
         todo = plan(
             interface,
-            lambda prefix: council.verdict(interface, prefix),
-            lambda prefix: council.routes(interface, prefix),
-            lambda prefix: self.world.own_routes(interface, prefix),
+            lambda prefix, standing: council.decide(interface, prefix, standing),
             lambda column: alike(
                 interface, self.world.rib, column, lambda prefix: council.claimants(interface, prefix)
             ),
@@ -189,10 +189,17 @@ class Engine:
             interface, self.watcher.readings.watched[interface.ifindex].handle, todo
         ):
             self.watcher.read_soon(interface.ifindex)
+        if sum(map(len, todo.decided.values())) > MANY:
+            self._save_memory(interface)
         if not interface.failures:
             self._retry_after.pop(interface.ifindex, None)
         elif interface.ifindex not in self._retry_at:
             self._retry_later(interface)
+
+    def _save_memory(self, interface: Interface) -> None:
+        interface.ledger.ours.share(self.world.rib.entries)
+        interface.held.share(interface.ledger.ours)
+        self.trim()
 
     # the end
 

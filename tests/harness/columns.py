@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -12,8 +12,10 @@ import pytest
 from peerway.model import columns as cl
 from peerway.model import rib, rows, situations
 from peerway.model.columns import Column
+from peerway.model.decision import Decision, Standing
 from peerway.model.keys import PublicKey
 from peerway.model.ledger import Op, Record
+from peerway.model.ownership import Verdict
 from peerway.model.prefix import Prefix
 from peerway.model.route import KINDS, Path, RouteChange, RouteColumns
 
@@ -42,6 +44,13 @@ def flat(columns: Iterable[Column]) -> list[Prefix]:
 def one(prefix: Prefix) -> Column:
     """A column of one prefix."""
     return cl.columns([prefix])[0]
+
+
+def deciding(
+    judge: Callable[[Prefix], Verdict], want: tuple[Path, ...] = (), have: tuple[Path, ...] = ()
+) -> Callable[[Prefix, Standing], Decision]:
+    """Decisions for a plan: a verdict on each prefix, and the same routes for all."""
+    return lambda prefix, _: Decision(judge(prefix), want, have)
 
 
 Entry = tuple[Op, Prefix, PublicKey]

@@ -108,6 +108,10 @@ class Scene:
         interface.recount()
         interface.refresh_gateways()
 
+    def shuffle(self) -> None:
+        """Other routes, other holders, and another ledger; the settings and peers stay."""
+        self._fill(list(self.interface.device.peers))
+
     def alike(self, column: Column) -> Iterator[Column]:
         """The parts of a column that are decided as one, as the engine cuts them."""
         interface, council = self.interface, self.council
@@ -116,13 +120,7 @@ class Scene:
     def plan(self) -> Plan:
         """What is dirty is decided, as the engine does it."""
         interface, council = self.interface, self.council
-        return plan(
-            interface,
-            lambda prefix: council.verdict(interface, prefix),
-            lambda prefix: council.routes(interface, prefix),
-            lambda prefix: self.world.own_routes(interface, prefix),
-            self.alike,
-        )
+        return plan(interface, lambda prefix, standing: council.decide(interface, prefix, standing), self.alike)
 
 
 def everything(scene: Scene, prefix: Prefix) -> tuple[object, ...]:

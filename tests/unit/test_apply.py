@@ -11,11 +11,12 @@ from typing_extensions import override
 
 from peerway.apply import Applier
 from peerway.model import prefix as px
+from peerway.model.decision import Standing
 from peerway.model.events import AllowedIPAdded, AllowedIPRemoved, ClaimRefused, Event
 from peerway.model.keys import PublicKey
 from peerway.model.ledger import Memory, Op
 from peerway.model.ownership import Origin, Verdict
-from peerway.model.plan import Former, Plan, plan
+from peerway.model.plan import Plan, plan
 from peerway.model.ports import Refusal
 from peerway.model.prefix import Prefix
 from peerway.model.prefixset import PrefixSet
@@ -24,7 +25,7 @@ from peerway.model.sheaves import Sheaves
 from peerway.model.table import Table as Map
 from peerway.protocols.ledgerfile import HEADER, decode
 from peerway.records import Records
-from tests.harness.columns import flat, groups, pairs, recorded, single
+from tests.harness.columns import deciding, flat, groups, pairs, recorded, single
 from tests.harness.memory import Fate, MemoryDevice, MemoryStore, MemoryTable
 from tests.harness.site import WG, gateway, key
 from tests.harness.small import A, B, own, small_world
@@ -87,7 +88,7 @@ class Bench:
 
     def decided(self, verdicts: dict[Prefix, Verdict]) -> Plan:
         self.interface.dirty = PrefixSet(verdicts)
-        return plan(self.interface, lambda prefix: verdicts[prefix], lambda _: (), lambda _: (), single)
+        return plan(self.interface, deciding(verdicts.__getitem__), single)
 
     async def apply(self, todo: Plan) -> bool:
         return await self.applier.apply(self.interface, self.device, todo)
@@ -307,7 +308,7 @@ async def test_additions_are_asked_for_with_the_removals_in_one(bench: Bench) ->
 async def test_a_removal_takes_only_from_whom_it_names(bench: Bench) -> None:
     """What is held follows the device: a prefix that another peer has by then stays with that peer."""
     bench.has({NET: A, NETS[1]: B}, NET, NETS[1])
-    former = Former(A, None)
+    former = Standing(A)
     give, take = sheaves((NET, B)), sheaves((NET, A), (NETS[1], A))
     await bench.apply(Plan(give=give, take=take, before=sheaves((NET, former), (NETS[1], former))))
     assert bench.interface.held == bench.device.map == {NET: B, NETS[1]: B}

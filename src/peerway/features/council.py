@@ -12,6 +12,7 @@ from peerway.features.base import Feature
 from peerway.features.peers_to_routes import PeersToRoutes
 from peerway.features.routes_to_peers import RoutesToPeers
 from peerway.model import prefix as px
+from peerway.model.decision import Decision, Standing
 from peerway.model.events import Event
 from peerway.model.interface import Interface
 from peerway.model.keys import PublicKey
@@ -22,6 +23,7 @@ from peerway.model.route import Path
 from peerway.model.selection import NOTHING, Reason, Selection
 from peerway.model.world import World
 
+REMEMBERED: Final = 4096  # situations
 FEATURES: Final[tuple[type[Feature], ...]] = (DerivedAddresses, RoutesToPeers, PeersToRoutes)
 
 
@@ -81,6 +83,25 @@ class Council:
             return interface.admit(prefix, peer)
 
         return decide(self.claims(interface, prefix), admit, interface.policy.pinned)
+
+    def decide(self, interface: Interface, prefix: Prefix, standing: Standing) -> Decision:
+        """
+        The verdict on a prefix, and its routes of ours. Remembered by situation, as far as that says all.
+        """
+        if not (px.is_plain(prefix) and interface.policy.by_situation):
+            return self._decide(interface, prefix)
+        rib = self.world.rib
+        situation = rib.generation, rib.entries.code_at(prefix), standing, prefix >= px.V6
+        known = interface.decisions.get(situation)
+        if known is None:
+            if len(interface.decisions) >= REMEMBERED:
+                interface.decisions.clear()
+            known = interface.decisions[situation] = self._decide(interface, prefix)
+        return known
+
+    def _decide(self, interface: Interface, prefix: Prefix) -> Decision:
+        own = self.world.own_routes(interface, prefix)
+        return Decision(self.verdict(interface, prefix), self.routes(interface, prefix), own)
 
     def routes(self, interface: Interface, prefix: Prefix) -> tuple[Path, ...]:
         """

@@ -11,6 +11,7 @@ from collections import Counter
 
 from peerway.model import columns as cl
 from peerway.model.columns import Column
+from peerway.model.decision import Decision, Standing
 from peerway.model.device import AllowedIPs, Device
 from peerway.model.gateways import Gateways
 from peerway.model.keys import PublicKey
@@ -46,6 +47,7 @@ class Interface:
         self._nexthops = nexthops
         self.gateways = Gateways()
         self.selector = Selector(link.ifindex, policy, self.gateways, nexthops)
+        self.decisions: dict[object, Decision] = {}  # by situation, while nothing else changes
 
     @property
     def name(self) -> str:
@@ -79,6 +81,15 @@ class Interface:
         found.add_columns(column[self.ledger.ours.find(column) == 0] for column in self.held.columns())
         return found.drain()
 
+    def standing(self, prefix: Prefix) -> Standing:
+        """
+        Whose the prefix is at present.
+        """
+        displaced = self.ledger.displaced
+        return Standing(
+            self.ledger.ours.look(prefix), displaced.look(prefix) if displaced else None, self.held.look(prefix)
+        )
+
     def learned(self, prefix: Prefix) -> PublicKey | None:
         """
         Who holds the prefix by ours.
@@ -102,12 +113,12 @@ class Interface:
             return Reason.LIMIT
         return None
 
-    def room(self, prefix: Prefix, verdict: Verdict) -> int:
+    def room(self, standing: Standing, verdict: Verdict) -> int:
         """
-        For how many prefixes in the situation of this one the verdict holds: as many as the owner may still learn.
+        For how many prefixes in one situation the verdict holds: as many as the owner may still learn.
         """
         limit, owner = self.policy.max_prefixes, verdict.owner
-        if not limit or owner is None or verdict.origin is not Origin.LEARNED or self.learned(prefix) == owner:
+        if not limit or owner is None or verdict.origin is not Origin.LEARNED or standing.mine == owner:
             return sys.maxsize
         return max(1, limit - self.counts[owner])
 
@@ -225,6 +236,7 @@ class Interface:
 
     def reselect(self) -> None:
         """
-        Forget what paths name: the policy, the gateways or nexthop objects changed.
+        Forget what paths name, and what was decided: the policy, the gateways, nexthop objects or the link changed.
         """
+        self.decisions = {}
         self.selector = Selector(self.ifindex, self.policy, self.gateways, self._nexthops)

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from peerway.model import columns as cl
 from peerway.model.columns import Column
+from peerway.model.decision import Decision, Standing
 from peerway.model.device import AllowedIPsDelta
 from peerway.model.interface import Interface
 from peerway.model.keys import PublicKey
@@ -18,19 +19,8 @@ from peerway.model.route import Path
 from peerway.model.sheaves import Sheaves
 from peerway.model.table import Table
 
-Judge = Callable[[Prefix], Verdict]
-Routes = Callable[[Prefix], tuple[Path, ...]]
+Decide = Callable[[Prefix, Standing], Decision]
 Alike = Callable[[Column], Iterator[Column]]
-
-
-@dataclass(frozen=True, slots=True)
-class Former:
-    """
-    What the ledger said of a prefix before the plan: at whom it was ours, and who was displaced.
-    """
-
-    mine: PublicKey | None
-    displaced: PublicKey | None
 
 
 @dataclass(slots=True)
@@ -50,7 +40,7 @@ class Plan:
     behind: Sheaves[tuple[Op, PublicKey]] = field(default_factory=Sheaves)
     add_routes: Sheaves[Path] = field(default_factory=Sheaves)
     delete_routes: Sheaves[Path] = field(default_factory=Sheaves)
-    before: Sheaves[Former] = field(default_factory=Sheaves)
+    before: Sheaves[Standing] = field(default_factory=Sheaves)
     ours: Sheaves[PublicKey] = field(default_factory=Sheaves)
     decided: dict[int, Column] = field(default_factory=dict)
 
@@ -87,7 +77,7 @@ class Plan:
         )
 
 
-def plan(interface: Interface, judge: Judge, wanted_routes: Routes, own_routes: Routes, alike: Alike) -> Plan:
+def plan(interface: Interface, decide: Decide, alike: Alike) -> Plan:
     """
     Decide the dirty prefixes of an interface again and say what has to change. `alike` cuts prefixes into parts that
     share a verdict. A prefix that becomes dirty after it was decided stays so: until the plan is applied, what is held
@@ -102,21 +92,31 @@ def plan(interface: Interface, judge: Judge, wanted_routes: Routes, own_routes: 
     while batch := interface.dirty.drain():  # a prefix that gives up its place lets others in
         work = _Work(interface, result)
         for column in batch:
-            decided = result.decided.get(cl.family(column), column[:0])
-            fresh = cl.without(column, decided)
-            left.append(cl.without(column, fresh))
-            result.decided[cl.family(column)] = cl.merged(decided, fresh)
+            fresh = _undecided(result, column, left)
             for part in alike(fresh):
                 while len(part):
                     prefix = cl.first(part)
-                    verdict = judge(prefix)
-                    room = interface.room(prefix, verdict)
-                    work.take_up(part[:room], prefix, verdict)
-                    work.routes(part[:room], wanted_routes(prefix), own_routes(prefix))
+                    standing = interface.standing(prefix)
+                    decision = decide(prefix, standing)
+                    room = interface.room(standing, decision.verdict)
+                    work.take_up(part[:room], standing, decision)
                     part = part[room:]  # noqa: PLW2901 - what is left is judged again
         work.finish()
     interface.dirty.add_columns(left)
     return result
+
+
+def _undecided(result: Plan, column: Column, left: list[Column]) -> Column:
+    """What of a column was not decided in this plan yet; the rest is left."""
+    family = cl.family(column)
+    decided = result.decided.get(family)
+    if decided is None:
+        result.decided[family] = column
+        return column
+    fresh = cl.without(column, decided)
+    left.append(cl.without(column, fresh))
+    result.decided[family] = cl.merged(decided, fresh)
+    return fresh
 
 
 class _Work:
@@ -141,29 +141,17 @@ class _Work:
         interface.ledger.displaced.put_groups(self._displaced)
         interface.let_in(self._freed)
 
-    def routes(self, column: Column, want: tuple[Path, ...], have: tuple[Path, ...]) -> None:
+    def take_up(self, column: Column, former: Standing, decision: Decision) -> None:
         """
-        Bring the routes of ours from what is to what is wanted.
+        Do to a part what was decided about one of its prefixes.
         """
-        if want == have:
-            return
-        for path in want:
-            if path not in have:
-                self._result.add_routes.add(path, column)
-        for path in have:
-            if path not in want:
-                self._result.delete_routes.add(path, column)
-
-    def take_up(self, column: Column, prefix: Prefix, verdict: Verdict) -> None:
-        """
-        Do to a part what the verdict on one of its prefixes says.
-        """
-        interface, ledger = self._interface, self._interface.ledger
+        verdict, want, have = decision
+        if want != have:
+            self._routes(column, want, have)
         if verdict.remarkable:
             self._notes.append((verdict, column))
-        elif interface.notes:
+        elif self._interface.notes:
             self._notes.append((None, column))
-        former = Former(ledger.ours.look(prefix), ledger.displaced.look(prefix))
         match verdict.origin:
             case None:
                 if former.mine is not None:
@@ -171,11 +159,19 @@ class _Work:
                     self._result.take.add(former.mine, column)
                     self._let_go(column, former.mine)
             case Origin.PINNED:
-                self._give_back(column, prefix, verdict, former)
+                self._give_back(column, verdict, former)
             case Origin.LEARNED | Origin.DERIVED:
-                self._give(column, prefix, verdict, former)
+                self._give(column, verdict, former)
             case _:
                 assert_never(verdict.origin)
+
+    def _routes(self, column: Column, want: tuple[Path, ...], have: tuple[Path, ...]) -> None:
+        for path in want:
+            if path not in have:
+                self._result.add_routes.add(path, column)
+        for path in have:
+            if path not in want:
+                self._result.delete_routes.add(path, column)
 
     def _let_go(self, column: Column, mine: PublicKey) -> None:
         self._result.behind.add((Op.DROPPED, mine), column)
@@ -183,7 +179,7 @@ class _Work:
         self._freed.add(mine)
         self._ours.append((None, column))
 
-    def _give(self, column: Column, prefix: Prefix, verdict: Verdict, former: Former) -> None:
+    def _give(self, column: Column, verdict: Verdict, former: Standing) -> None:
         """The owner has the prefix by us; a pinned one that has to wait is written down first."""
         owner, displaced, result = verdict.owner, verdict.displaced, self._result
         if owner is None:
@@ -192,7 +188,7 @@ class _Work:
             self._displaced.append((displaced, column))
             result.ahead.add((Op.DISPLACING, displaced), column)
             result.behind.add((Op.DISPLACED, displaced), column)
-        if self._interface.held.look(prefix) == owner == former.mine:
+        if former.held == owner == former.mine:
             return
         result.before.add(former, column)
         result.ahead.add((Op.OURS, owner), column)
@@ -206,12 +202,12 @@ class _Work:
         self._interface.own(column, owner)
         self._ours.append((owner, column))
 
-    def _give_back(self, column: Column, prefix: Prefix, verdict: Verdict, former: Former) -> None:
+    def _give_back(self, column: Column, verdict: Verdict, former: Standing) -> None:
         """A pinned owner has the prefix; where it was displaced, it gets it back."""
         owner, result = verdict.owner, self._result
         if owner is None:
             return
-        if self._interface.held.look(prefix) != owner:
+        if former.held != owner:
             result.before.add(former, column)
             result.give.add(owner, column)
         if former.mine is not None:
@@ -228,7 +224,7 @@ def settle(interface: Interface, todo: Plan, columns: list[Column]) -> None:
     After a failure: whose these prefixes of the plan are, by what `held` says now and by what the ledger said before
     and meant to.
     """
-    before: Table[Former] = Table()
+    before: Table[Standing] = Table()
     meant: Table[PublicKey] = Table()
     before.put_groups(todo.before)
     meant.put_groups(todo.ours)
@@ -241,7 +237,7 @@ def settle(interface: Interface, todo: Plan, columns: list[Column]) -> None:
 
 
 def _settle(
-    interface: Interface, column: Column, former: Former, wanted: PublicKey | None, owner: PublicKey | None
+    interface: Interface, column: Column, former: Standing, wanted: PublicKey | None, owner: PublicKey | None
 ) -> None:
     """Prefixes that are alike: what the ledger said, to whom they were meant to go, and who has them."""
     ledger = interface.ledger

@@ -136,6 +136,11 @@ class Policy:
         """Whether pinned AllowedIPs give kernel routes."""
         return self.route_sync in (RouteSync.BOTH, RouteSync.PEERS_TO_ROUTES)
 
+    @property
+    def by_situation(self) -> bool:
+        """Whether a verdict depends on nothing of the prefix itself: there is no limit, and no accept list."""
+        return not self.max_prefixes and all(peer.accept is None for peer in self.peers.values())
+
     def peer(self, key: PublicKey) -> PeerPolicy:
         """The settings of a peer."""
         return self.peers.get(key, DEFAULT_PEER)

@@ -88,6 +88,15 @@ def is_default(prefix: Prefix) -> bool:
     return prefix in (DEFAULT_V4, DEFAULT_V6)
 
 
+def is_plain(prefix: Prefix) -> bool:
+    """
+    Whether no rule treats the prefix apart: it is no address, no default route, and not link-local.
+    """
+    if prefix & V6:
+        return (prefix & 0xFF) not in (0, 128) and (prefix >> 126) & 0x3FF != 0x3FA
+    return (prefix & 0xFF) not in (0, 32)
+
+
 def is_link_local(prefix: Prefix) -> bool:
     """
     Whether the prefix lies in fe80::/10 (RFC 4291 section 2.5.6).

@@ -41,6 +41,7 @@ class Rib:
         self.relevant = relevant
         self.entries: Table[Entry] = Table()
         self.uncertain = False
+        self.generation = 0  # of the codes of entries: each dump may give them anew
         self._steps = Steps(relevant)
         self._known: dict[tuple[int, int, int], tuple[int, bool]] = {}
 
@@ -81,6 +82,7 @@ class Rib:
         """
         self._known.clear()  # what is relevant may be something else by now
         self.entries.tidy()
+        self.generation += 1
         found: list[Column] = []
         for rows, column, codes in self._read(dump):
             differ = rows.differing(column, codes)

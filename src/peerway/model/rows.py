@@ -161,6 +161,15 @@ class Rows:
             return differ
         return cl.merged(differ, cl.without(held, column))
 
+    def share(self, other: Rows) -> None:
+        """
+        Keep one column for both where the prefixes are the same.
+        """
+        other.fold()
+        self.fold()
+        if cl.same(self._column, other._column):
+            self._column = other._column
+
     # upkeep
 
     def _fold_if_due(self) -> None:

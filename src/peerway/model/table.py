@@ -18,6 +18,7 @@ from peerway.model.prefix import AF_INET, AF_INET6, V6, Prefix
 from peerway.model.rows import Rows
 
 V = TypeVar("V", bound=Hashable)
+W = TypeVar("W", bound=Hashable)
 
 SPARE: Final = 1 << 16  # values that may be known and unused
 
@@ -152,6 +153,13 @@ class Table(MutableMapping[Prefix, V], Generic[V]):
         found = [column[chosen[held]] for column, held in (rows.rows() for rows in self.families)]
         return [column for column in found if len(column)]
 
+    def share(self, other: Table[W]) -> None:
+        """
+        Keep one column for both tables where the prefixes of a family are the same.
+        """
+        for mine, theirs in zip(self.families, other.families, strict=True):
+            mine.share(theirs)
+
     def counts(self) -> dict[V, int]:
         """
         How many rows each value has.
@@ -200,25 +208,28 @@ class Table(MutableMapping[Prefix, V], Generic[V]):
     def _set(self, prefix: Prefix, code: int) -> int:
         return (self.ipv6 if prefix & V6 else self.ipv4).set(prefix, code)
 
-    def _get(self, prefix: Prefix) -> int:
-        return (self.ipv6 if prefix & V6 else self.ipv4).get(prefix)
-
     @override
     def __getitem__(self, prefix: Prefix) -> V:
-        code = self._get(prefix)
+        code = self.code_at(prefix)
         if not code:
             raise KeyError(prefix)
         return self._values[code]
 
     @override
     def __contains__(self, prefix: object) -> bool:
-        return bool(self._get(cast("Prefix", prefix)))
+        return bool(self.code_at(cast("Prefix", prefix)))
+
+    def code_at(self, prefix: Prefix) -> int:
+        """
+        The code of a prefix, 0 for none.
+        """
+        return (self.ipv6 if prefix & V6 else self.ipv4).get(prefix)
 
     def look(self, prefix: Prefix) -> V | None:
         """
         The value of a prefix, None for none; quicker than `get`.
         """
-        code = self._get(prefix)
+        code = (self.ipv6 if prefix & V6 else self.ipv4).get(prefix)
         return self._values[code] if code else None
 
     @override

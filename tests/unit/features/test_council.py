@@ -18,6 +18,7 @@ from peerway.model.route import NextHop, Path
 from peerway.model.selection import NOTHING, Reason, Selection
 from peerway.model.table import Table
 from tests.harness.columns import dumped
+from tests.harness.scene import NETS, Scene
 from tests.harness.site import WG, gateway, key, via
 from tests.harness.small import A, B, own, small_world
 
@@ -107,3 +108,17 @@ def test_events_reach_those_who_listen() -> None:
     council.hear(PeerAdded("wg0", A))
     assert [PeerAdded("wg0", A)] == TOLD
     assert [type(feature) for feature in council._hearing] == [Wishful]
+
+
+def test_what_is_remembered_is_what_is_decided_anew() -> None:
+    """A decision by situation is the one that the rules give at that moment, through any change of the situation."""
+    for seed in range(60):
+        scene = Scene(seed)
+        council, interface = scene.council, scene.interface
+        for _ in range(3):
+            for prefix in NETS:
+                decision = council.decide(interface, prefix, interface.standing(prefix))
+                own = scene.world.own_routes(interface, prefix)
+                anew = council.verdict(interface, prefix), council.routes(interface, prefix), own
+                assert tuple(decision) == anew
+            scene.shuffle()

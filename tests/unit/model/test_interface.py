@@ -249,13 +249,13 @@ def test_room_is_for_as_many_as_the_limit_still_lets_in(limit: int, count: int) 
     made = interface(Policy(max_prefixes=limit))
     for number in range(count):
         own(made, px.parse(f"10.{number}.0.0/16"), A)
-    asked = px.parse("10.200.0.0/16")
+    asked = made.standing(px.parse("10.200.0.0/16"))
     endless = made.room(asked, Verdict())
     learned = made.room(asked, Verdict(A, Origin.LEARNED))
     assert learned == (max(1, limit - count) if limit else endless)
     assert made.room(asked, Verdict(A, Origin.PINNED)) == endless >= 1 << 32
     if count:  # who has it already takes no room
-        assert made.room(px.parse("10.0.0.0/16"), Verdict(A, Origin.LEARNED)) == endless
+        assert made.room(made.standing(px.parse("10.0.0.0/16")), Verdict(A, Origin.LEARNED)) == endless
 
 
 @given(st.sets(st.sampled_from(PREFIXES)))
