@@ -14,6 +14,7 @@ FIRST_ROWS: Final = 200  # that the widths of columns are taken from; the rest o
 _GAP: Final = "  "
 _ORIGINS: Final = {"learned": "green", "pinned": "cyan", "derived": "blue", "refused": "red", "unresolved": "yellow"}
 _STATES: Final = {"in-sync": "green", "syncing": "yellow", "degraded": "red"}
+_COLOURS: Final = _ORIGINS | _STATES
 
 
 def clean(value: object) -> str:
@@ -30,7 +31,7 @@ def styled(text: str) -> str:
     """
     A state or an origin in its colour; other text as it is. Colours only reach a terminal (click.echo).
     """
-    colour = _ORIGINS.get(text.strip()) or _STATES.get(text.strip())
+    colour = _COLOURS.get(text.strip())
     return click.style(text, fg=colour) if colour else text
 
 

@@ -23,6 +23,7 @@ def command(session: Session, interface: str | None, as_json: bool) -> None:  # 
         if as_json:
             for piece in daemon.routes_text(interface):
                 sys.stdout.buffer.write(piece)
+                sys.stdout.buffer.flush()  # whoever reads has it as it comes
             return
         names = {
             peer["public_key"]: peer["name"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any, Protocol
 
 from peerway.model import prefix as px
@@ -47,9 +48,12 @@ def event_name(event: Event) -> str:
     """
     `PeerAdded` as `peer-added`, `AllowedIPAdded` as `allowed-ip-added`.
     """
-    return (
-        re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(event).__name__).replace("IPA", "IP-A").replace("IPR", "IP-R").lower()
-    )
+    return _dashed(type(event).__name__)
+
+
+@cache
+def _dashed(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).replace("IPA", "IP-A").replace("IPR", "IP-R").lower()
 
 
 def event_json(event: Event, now: float, names: Names) -> dict[str, Any]:
@@ -95,8 +99,14 @@ def path_json(path: Path, names: Names) -> dict[str, Any]:
 
 
 def _hop_json(hop: NextHop) -> dict[str, Any]:
-    gateway = None if hop.gateway is None else px.address_text(hop.gateway)
+    gateway = None if hop.gateway is None else _gateway(hop.gateway)
     return {"ifindex": hop.ifindex, "gateway": gateway, "weight": hop.weight}
+
+
+@lru_cache(1024)
+def _gateway(address: px.Prefix) -> str:
+    """Of gateways there are few, and each event of a route names one."""
+    return px.address_text(address)
 
 
 def losers_json(losers: tuple[tuple[PublicKey, Reason], ...]) -> list[dict[str, str]]:
