@@ -10,6 +10,7 @@ import json
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
+from socket import AF_INET6, inet_ntop
 from typing import Any, Final
 
 import numpy as np
@@ -195,9 +196,16 @@ class _Listing:
 
 def names(column: Column) -> list[str]:
     """
-    Prefixes as text.
+    Prefixes as text, as `px.text` writes one.
     """
-    listed = cl.prefixes(column)
-    if column.dtype == cl.IPV6:
-        return list(map(px.text, listed))
-    return [f"{p >> 32}.{p >> 24 & 255}.{p >> 16 & 255}.{p >> 8 & 255}/{p & 255}" for p in listed]
+    if column.dtype == cl.IPV4:
+        return [f"{p >> 32}.{p >> 24 & 255}.{p >> 16 & 255}.{p >> 8 & 255}/{p & 255}" for p in cl.prefixes(column)]
+    raw = column.tobytes()
+    texts = [
+        f"{inet_ntop(AF_INET6, raw[at : at + cl.WIDTH - 1])}/{raw[at + cl.WIDTH - 1]}"
+        for at in range(0, len(raw), cl.WIDTH)
+    ]
+    for at, text in enumerate(texts):
+        if "." in text:  # an address with IPv4 in it, which the system's library writes its own way
+            texts[at] = px.text(cl.first(column[at:]))
+    return texts

@@ -31,6 +31,7 @@ from peerway.model.world import World
 from tests.harness.scene import NETS, Scene
 from tests.harness.site import WG, gateway, via
 from tests.harness.small import A, B, own, small_world
+from tests.harness.wg_strategies import PREFIXES
 
 COUNT = 100_000
 
@@ -167,10 +168,13 @@ def test_situations_are_not_remembered_without_end(large: World, monkeypatch: py
     assert told == alone
 
 
-@given(st.lists(st.sampled_from(NETS), min_size=1, unique=True))
+ODD = [px.parse(text) for text in ("::ffff:192.0.2.1/128", "::192.0.2.0/124", "::/0", "::1", "2001:db8:0:1::/64")]
+
+
+@given(st.lists(st.sampled_from(NETS) | PREFIXES))
 def test_names_are_those_of_one_prefix(some: list[Prefix]) -> None:
     """Many prefixes have the same text as each alone."""
-    for column in cl.columns(some):
+    for column in cl.columns([*some, *ODD]):
         assert entries.names(column) == [px.text(prefix) for prefix in cl.prefixes(column)]
 
 
