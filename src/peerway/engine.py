@@ -178,6 +178,7 @@ class Engine:
         await self.watcher.readings.freshen(interface)
         todo = plan(
             interface,
+            self.world.rib,
             lambda prefix, standing: council.decide(interface, prefix, standing),
             lambda column: alike(
                 interface, self.world.rib, column, lambda prefix: council.claimants(interface, prefix)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from peerway.model import columns as cl
-from peerway.model import rib, rows, situations
+from peerway.model import plan, rib, rows, situations
 from peerway.model.columns import Column
 from peerway.model.decision import Decision, Standing
 from peerway.model.keys import PublicKey
@@ -78,6 +78,7 @@ def however_few() -> Iterator[None]:
     """Meanwhile, what goes one by one because it is little goes in columns too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(situations, "FEW", 0)
+        patch.setattr(plan, "FEW", 0)
         patch.setattr(rib, "FEW", 0)
         patch.setattr(rows, "FRESH", 0)
         yield

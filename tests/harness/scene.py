@@ -120,7 +120,9 @@ class Scene:
     def plan(self) -> Plan:
         """What is dirty is decided, as the engine does it."""
         interface, council = self.interface, self.council
-        return plan(interface, lambda prefix, standing: council.decide(interface, prefix, standing), self.alike)
+        return plan(
+            interface, self.world.rib, lambda prefix, standing: council.decide(interface, prefix, standing), self.alike
+        )
 
 
 def everything(scene: Scene, prefix: Prefix) -> tuple[object, ...]:

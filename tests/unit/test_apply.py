@@ -23,6 +23,7 @@ from peerway.model.prefixset import PrefixSet
 from peerway.model.route import NextHop, Path, RouteGroup
 from peerway.model.sheaves import Sheaves
 from peerway.model.table import Table as Map
+from peerway.model.world import World
 from peerway.protocols.ledgerfile import HEADER, decode
 from peerway.records import Records
 from tests.harness.columns import deciding, flat, groups, pairs, recorded, single
@@ -88,7 +89,7 @@ class Bench:
 
     def decided(self, verdicts: dict[Prefix, Verdict]) -> Plan:
         self.interface.dirty = PrefixSet(verdicts)
-        return plan(self.interface, deciding(verdicts.__getitem__), single)
+        return plan(self.interface, World().rib, deciding(verdicts.__getitem__), single)
 
     async def apply(self, todo: Plan) -> bool:
         return await self.applier.apply(self.interface, self.device, todo)

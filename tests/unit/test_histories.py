@@ -11,8 +11,8 @@ from itertools import groupby
 
 import pytest
 
+from peerway.model import plan, rib, rows, situations
 from peerway.model import prefix as px
-from peerway.model import rib, rows, situations
 from peerway.model.device import Peer
 from peerway.model.keys import PublicKey
 from peerway.model.ledger import Memory
@@ -241,6 +241,7 @@ def shape(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     """Prefixes one by one, or in columns however few they are: notifications, decisions and rows."""
     if request.param == "columns":
         monkeypatch.setattr(situations, "FEW", 0)
+        monkeypatch.setattr(plan, "FEW", 0)
         monkeypatch.setattr(rib, "FEW", 0)
         monkeypatch.setattr(rows, "FRESH", 0)
         monkeypatch.setattr(MemoryTable, "read_changes", read_in_bursts)

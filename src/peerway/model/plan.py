@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Final, assert_never
 
 from peerway.model import columns as cl
 from peerway.model.columns import Column
@@ -13,12 +13,15 @@ from peerway.model.device import AllowedIPsDelta
 from peerway.model.interface import Interface
 from peerway.model.keys import PublicKey
 from peerway.model.ledger import Op, Record
+from peerway.model.moves import Moves, moves
 from peerway.model.ownership import Origin, Verdict
 from peerway.model.prefix import Prefix
+from peerway.model.rib import Rib
 from peerway.model.route import Path
 from peerway.model.sheaves import Sheaves
 from peerway.model.table import Table
 
+FEW: Final = 16  # prefixes that are not worth sorting out
 Decide = Callable[[Prefix, Standing], Decision]
 Alike = Callable[[Column], Iterator[Column]]
 
@@ -77,7 +80,7 @@ class Plan:
         )
 
 
-def plan(interface: Interface, decide: Decide, alike: Alike) -> Plan:
+def plan(interface: Interface, rib: Rib, decide: Decide, alike: Alike) -> Plan:
     """
     Decide the dirty prefixes of an interface again and say what has to change. `alike` cuts prefixes into parts that
     share a verdict. A prefix that becomes dirty after it was decided stays so: until the plan is applied, what is held
@@ -93,6 +96,10 @@ def plan(interface: Interface, decide: Decide, alike: Alike) -> Plan:
         work = _Work(interface, result)
         for column in batch:
             fresh = _undecided(result, column, left)
+            if len(fresh) > FEW and interface.policy.by_situation:
+                sorted_out = moves(interface, rib, fresh, decide)
+                work.move(sorted_out)
+                fresh = sorted_out.rest
             for part in alike(fresh):
                 while len(part):
                     prefix = cl.first(part)
@@ -140,6 +147,27 @@ class _Work:
         interface.ledger.ours.put_groups(self._ours)
         interface.ledger.displaced.put_groups(self._displaced)
         interface.let_in(self._freed)
+
+    def move(self, sorted_out: Moves) -> None:
+        """
+        Do what is plain: prefixes of ours go from peer to peer, or from a peer to nobody.
+        """
+        interface, result = self._interface, self._result
+        if interface.notes:
+            self._notes += [(None, sorted_out.stay), (None, sorted_out.go)]
+        for owner, column in sorted_out.targets(interface):
+            self._ours.append((owner, column))
+            if owner is not None:
+                interface.own(column, owner)
+                result.ahead.add((Op.OURS, owner), column)
+                result.give.add(owner, column)
+                result.ours.add(owner, column)
+        for mine, given, column in sorted_out.sources(interface):
+            interface.disown(column, mine)
+            result.before.add(Standing(mine, None, mine), column)
+            result.behind.add((Op.DROPPED, mine), column)
+            if not given:
+                result.take.add(mine, column)
 
     def take_up(self, column: Column, former: Standing, decision: Decision) -> None:
         """

@@ -1,7 +1,8 @@
 """Rows of one family: prefixes in order, and a small number, the code, for each. Code 0 is no row.
 
-A sorted column carries the bulk; what came since stands in a small dictionary, and is folded in when it has grown to a
-share of the whole, so that each row is moved a few times in its life, and never an object for long.
+A sorted column carries the bulk; what came since stands in a young one, and single rows first in a small dictionary.
+The young column is folded in when it has grown to a share of the whole, so that each row is moved a few times in its
+life, and is an object never for long.
 """
 
 from __future__ import annotations
@@ -24,21 +25,20 @@ class Rows:
     A map from the prefixes of one family to codes.
     """
 
-    __slots__ = ("_codes", "_column", "_family", "_fresh", "_gone", "size")
+    __slots__ = ("_codes", "_column", "_family", "_fresh", "_gone", "_young", "_young_codes", "size")
 
     def __init__(self, family: int) -> None:
         self._family = family
-        self._column = cl.none(family)
-        self._codes = NO_CODES
+        self._column = self._young = cl.none(family)
+        self._codes = self._young_codes = NO_CODES
         self._fresh: dict[Prefix, int] = {}
-        self._gone = 0  # rows of the column with code 0
+        self._gone = 0  # rows of both columns with code 0
         self.size = 0
 
     # one row
 
-    def _at(self, prefix: Prefix) -> int:
-        """Where the prefix stands in the column; -1 if it does not."""
-        column = self._column
+    def _at(self, column: Column, prefix: Prefix) -> int:
+        """Where the prefix stands in a column; -1 if it does not."""
         if not len(column):
             return -1
         wanted: np.uint64 | bytes
@@ -57,28 +57,34 @@ class Rows:
             code = self._fresh.get(prefix)
             if code is not None:
                 return code
-        at = self._at(prefix)
-        return 0 if at < 0 else int(self._codes[at])
+        at = self._at(self._column, prefix)
+        if at >= 0:
+            return int(self._codes[at])
+        at = self._at(self._young, prefix)
+        return 0 if at < 0 else int(self._young_codes[at])
 
     def set(self, prefix: Prefix, code: int) -> int:
         """
         Give a prefix a code; 0 takes its row away. Returns the former code.
         """
         fresh = self._fresh
-        at = -1 if prefix in fresh else self._at(prefix)
-        if at >= 0:
-            old = int(self._codes[at])
-            self._codes[at] = code
-            self._gone += (not code) - (not old)
+        if prefix not in fresh:
+            for column, codes in ((self._column, self._codes), (self._young, self._young_codes)):
+                at = self._at(column, prefix)
+                if at >= 0:
+                    old = int(codes[at])
+                    codes[at] = code
+                    self._gone += (not code) - (not old)
+                    self.size += bool(code) - bool(old)
+                    return old
+        old = fresh.get(prefix, 0)
+        if code:
+            fresh[prefix] = code
         else:
-            old = fresh.get(prefix, 0)
-            if code:
-                fresh[prefix] = code
-            else:
-                fresh.pop(prefix, None)
+            fresh.pop(prefix, None)
         self.size += bool(code) - bool(old)
         if len(fresh) > FRESH:
-            self._fold_if_due()
+            self._ripen()
         return old
 
     # many rows
@@ -87,57 +93,56 @@ class Rows:
         """
         The code of each wanted prefix, 0 for none.
         """
-        if not self._fresh and cl.same(wanted, self._column):
+        self._ripen()
+        if not len(self._young) and cl.same(wanted, self._column):
             return self._codes.copy()
-        at, found = cl.place(self._column, wanted)
-        if not len(self._column):
-            codes = np.zeros(len(wanted), np.int32)
-        else:
-            codes = np.where(found, self._codes[at], 0).astype(np.int32, copy=False)
-        if self._fresh:
-            missing = np.flatnonzero(~found)
-            fresh = self._fresh
-            codes[missing] = [fresh.get(prefix, 0) for prefix in cl.prefixes(wanted[missing])]
+        codes = np.zeros(len(wanted), np.int32)
+        for column, held in ((self._column, self._codes), (self._young, self._young_codes)):
+            if len(column):
+                at, found = cl.place(column, wanted)
+                np.copyto(codes, held[at], where=found)
         return codes
 
     def put(self, wanted: Column, codes: Codes) -> None:
         """
         Give prefixes their codes, 0 to take them away. `wanted` is sorted and without doubles.
         """
-        if not self.size and not self._fresh:
+        self._ripen()
+        if not self.size:
             self.replace(wanted, codes.copy())
             return
-        at, found = cl.place(self._column, wanted)
-        if found.any():
-            old = self._codes[at[found]]
-            new = codes[found]
-            self._codes[at[found]] = new
-            change = int(np.count_nonzero(new)) - int(np.count_nonzero(old))
-            self.size += change
-            self._gone -= change
-        if not found.all():
-            self._add(wanted[~found], codes[~found])
+        missing = np.ones(len(wanted), np.bool_)
+        for column, held in ((self._column, self._codes), (self._young, self._young_codes)):
+            if not len(column):
+                continue
+            at, found = cl.place(column, wanted)
+            if found.any():
+                at, new = at[found], codes[found]
+                change = int(np.count_nonzero(new)) - int(np.count_nonzero(held[at]))
+                held[at] = new
+                self.size += change
+                self._gone -= change
+                missing &= ~found
+        missing &= codes != 0
+        if missing.any():
+            self._add(wanted[missing], codes[missing])
         self._fold_if_due()
 
-    def _add(self, wanted: Column, codes: Codes) -> None:
-        if len(wanted) > max(FRESH, len(self._column) // SHARE):
-            if self._fresh:
-                self.fold()
-                self.put(wanted, codes)
-            else:
-                self._merge(wanted[codes != 0], codes[codes != 0])
-            return
-        fresh, before = self._fresh, len(self._fresh)
-        fresh.update(zip(cl.prefixes(wanted), codes.tolist(), strict=True))
-        for prefix in cl.prefixes(wanted[codes == 0]):
-            del fresh[prefix]
-        self.size += len(fresh) - before
+    def _add(self, column: Column, codes: Codes) -> None:
+        """Bring in sorted rows of which none stands here."""
+        self.size += len(column)
+        if len(self._young):
+            at = self._young.searchsorted(column)
+            column = np.insert(self._young, at, column)
+            codes = np.insert(self._young_codes, at, codes)
+        self._young, self._young_codes = column, codes
 
     def replace(self, column: Column, codes: Codes) -> None:
         """
         Take these rows in the place of all. `column` is sorted and without doubles; `codes` are ours from now on.
         """
         self._fresh = {}
+        self._young, self._young_codes = self._column[:0], NO_CODES
         self._column, self._codes = column, codes
         self.size = int(np.count_nonzero(codes))
         self._gone = len(codes) - self.size
@@ -172,36 +177,38 @@ class Rows:
 
     # upkeep
 
-    def _fold_if_due(self) -> None:
-        if max(len(self._fresh), self._gone) > max(FRESH, len(self._column) // SHARE):
-            self.fold()
-
-    def fold(self) -> None:
-        """
-        Bring all rows into the column, and those that are gone out of it.
-        """
-        if self._gone:
-            live = self._codes != 0
-            self._column, self._codes, self._gone = self._column[live], self._codes[live], 0
+    def _ripen(self) -> None:
+        """Bring single rows into the young column."""
         if self._fresh:
             fresh, self._fresh = self._fresh, {}
             order = sorted(fresh)
             self.size -= len(order)
-            self._merge(cl.make(self._family, order), np.array([fresh[prefix] for prefix in order], np.int32))
+            self._add(cl.make(self._family, order), np.array([fresh[prefix] for prefix in order], np.int32))
+            self._fold_if_due()
 
-    def _merge(self, column: Column, codes: Codes) -> None:
-        """Bring in sorted rows of which none stands in the column."""
-        self.size += len(column)
-        if not len(self._column):
-            self._column, self._codes = column, codes
-            return
-        at = self._column.searchsorted(column)
-        self._column = np.insert(self._column, at, column)
-        self._codes = np.insert(self._codes, at, codes)
+    def _fold_if_due(self) -> None:
+        if max(len(self._young), self._gone) > max(FRESH, len(self._column) // SHARE):
+            self.fold()
+
+    def fold(self) -> None:
+        """
+        Bring all rows into one column, and those that are gone out of it.
+        """
+        self._ripen()
+        if len(self._young):
+            young, codes = self._young, self._young_codes
+            self._young, self._young_codes = young[:0], NO_CODES
+            if len(self._column):
+                at = self._column.searchsorted(young)
+                young, codes = np.insert(self._column, at, young), np.insert(self._codes, at, codes)
+            self._column, self._codes = young, codes
+        if self._gone:
+            live = self._codes != 0
+            self._column, self._codes, self._gone = self._column[live], self._codes[live], 0
 
     def recode(self, new: Codes) -> None:
         """
         Replace each code by `new[code]`.
         """
-        self._codes = new[self._codes]
+        self._codes, self._young_codes = new[self._codes], new[self._young_codes]
         self._fresh = {prefix: int(new[code]) for prefix, code in self._fresh.items()}

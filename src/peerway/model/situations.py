@@ -48,7 +48,7 @@ def alike(interface: Interface, rib: Rib, column: Column, claimants: Claimants) 
             interface.held.find(column),
             interface.ledger.ours.find(column),
             interface.ledger.displaced.find(column),
-            _kinds(column),
+            kinds(column),
         )
     )
     for _, part in grouped(column, signature):
@@ -63,12 +63,14 @@ def _gateways(interface: Interface, column: Column) -> Column:
     return cl.unique(np.sort(column[at[there]]))
 
 
-def _kinds(column: Column) -> Codes:
-    """Hosts, default routes and link-local prefixes are treated apart by some rules."""
-    kinds = cl.hosts(column).astype(np.int32)
-    kinds += 2 * (cl.lengths(column) == 0)
-    kinds += 4 * cl.inside(column, _LINK_LOCAL)
-    return kinds
+def kinds(column: Column) -> Codes:
+    """
+    Hosts, default routes and link-local prefixes are treated apart by some rules; 0 is none of them.
+    """
+    found = cl.hosts(column).astype(np.int32)
+    found += 2 * (cl.lengths(column) == 0)
+    found += 4 * cl.inside(column, _LINK_LOCAL)
+    return found
 
 
 def _by_acceptance(interface: Interface, column: Column, claimants: Claimants) -> Iterator[Column]:

@@ -76,7 +76,10 @@ class Case:
         """Everything decided again, as the engine does it."""
         self.world.dirty_all(self.interface)
         return plan(
-            self.interface, lambda prefix, standing: self.council.decide(self.interface, prefix, standing), self.alike
+            self.interface,
+            self.world.rib,
+            lambda prefix, standing: self.council.decide(self.interface, prefix, standing),
+            self.alike,
         )
 
     def alike(self, column: Column) -> Iterator[Column]:
@@ -250,7 +253,7 @@ def test_the_limit_holds_within_one_plan(case: Case) -> None:
 def decided(case: Case, prefix: Prefix, verdict: Verdict) -> Plan:
     """A plan for one prefix, of which this is the verdict."""
     case.interface.dirty = PrefixSet({prefix})
-    return plan(case.interface, deciding(lambda _: verdict), case.alike)
+    return plan(case.interface, case.world.rib, deciding(lambda _: verdict), case.alike)
 
 
 def test_a_move_is_one_gift() -> None:
@@ -293,10 +296,10 @@ def test_what_others_did_is_written_with_the_next_plan() -> None:
     """Entries that an observation left are written ahead, once, and before what is planned."""
     case = Case(Policy(), {}, set(), {})
     case.interface.unwritten = recorded([(Op.DROPPED, NET, A)])
-    todo = plan(case.interface, deciding(lambda _: Verdict()), case.alike)
+    todo = plan(case.interface, case.world.rib, deciding(lambda _: Verdict()), case.alike)
     assert entries(todo.first_records) == [(Op.DROPPED, NET, A)]
     assert todo
-    assert not plan(case.interface, deciding(lambda _: Verdict()), case.alike)
+    assert not plan(case.interface, case.world.rib, deciding(lambda _: Verdict()), case.alike)
     case.interface.unwritten = recorded([(Op.DROPPED, NET, A)])
     todo = decided(case, NET, Verdict(A, Origin.LEARNED))
     assert entries(todo.first_records) == [(Op.DROPPED, NET, A), (Op.OURS, NET, A)]
@@ -316,10 +319,12 @@ def test_routes_are_added_and_deleted_only_where_they_differ() -> None:
     case = Case(Policy(), {}, set(), {})
     stays, comes, goes = via(A), via(B), via(C)
     case.interface.dirty = PrefixSet({NET})
-    todo = plan(case.interface, deciding(lambda _: Verdict(), (stays, comes), (goes, stays)), case.alike)
+    todo = plan(
+        case.interface, case.world.rib, deciding(lambda _: Verdict(), (stays, comes), (goes, stays)), case.alike
+    )
     assert (pairs(todo.add_routes), pairs(todo.delete_routes)) == ([(NET, comes)], [(NET, goes)])
     case.interface.dirty = PrefixSet({NET})
-    assert not plan(case.interface, deciding(lambda _: Verdict(), (stays,), (stays,)), case.alike)
+    assert not plan(case.interface, case.world.rib, deciding(lambda _: Verdict(), (stays,), (stays,)), case.alike)
 
 
 def test_each_dirty_prefix_is_judged_and_no_other() -> None:
@@ -333,7 +338,7 @@ def test_each_dirty_prefix_is_judged_and_no_other() -> None:
         return Verdict()
 
     case.interface.dirty = PrefixSet({NETS[1], NETS[0]})
-    plan(case.interface, deciding(judge), single)
+    plan(case.interface, case.world.rib, deciding(judge), single)
     assert asked == [NETS[0], NETS[1], NETS[3]]
     assert not case.interface.dirty
 
@@ -349,7 +354,7 @@ def test_what_was_decided_waits_for_the_next_plan() -> None:
         return Verdict()
 
     case.interface.dirty = PrefixSet({NETS[1], NET})
-    todo = plan(case.interface, deciding(judge), single)
+    todo = plan(case.interface, case.world.rib, deciding(judge), single)
     assert asked == [NET, NETS[1], NETS[3]]
     assert pairs(todo.take) == [(NET, A)]
     assert case.interface.dirty == {NET}
