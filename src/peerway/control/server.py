@@ -13,7 +13,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from itertools import chain, islice
 from pathlib import Path
@@ -116,14 +116,18 @@ class Server:
         entries = self._api.routes(request.query.get("interface"))
         first = list(islice(entries, 1))  # an unknown interface is told here, while the answer can still be 404
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        with _unbroken(request):
-            await response.prepare(request)
-            await response.write(b'{"version": 1, "routes": [')
-            for chunk in _lines(chain(first, entries)):
-                await response.write(chunk)
-                await asyncio.sleep(0)  # a fast reader would keep the loop here
-            await response.write(b"\n]}\n")
-            await response.write_eof()
+        try:
+            with _unbroken(request):
+                await response.prepare(request)
+                await response.write(b'{"version": 1, "routes": [')
+                for chunk in _lines(chain(first, entries)):
+                    await response.write(chunk)
+                    await asyncio.sleep(0)  # a fast reader would keep the loop here
+                await response.write(b"\n]}\n")
+                await response.write_eof()
+        finally:
+            if isinstance(entries, Generator):
+                entries.close()  # an error that ended it keeps it alive otherwise, until garbage is collected
         return response
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
