@@ -6,8 +6,11 @@ read again and each prefix is settled by what it says.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
 
 from peerway.model import columns as cl
 from peerway.model.device import AllowedIPsDelta
@@ -23,6 +26,8 @@ from peerway.records import Records
 
 log = logging.getLogger(__name__)
 
+PART: Final = 4096  # routes that are changed between two turns of the event loop
+
 
 class Applier:
     """
@@ -31,6 +36,7 @@ class Applier:
 
     def __init__(self, table: RoutingTable, records: Records, publish: Callable[[Event], None]) -> None:
         self.listening: Callable[[], bool] = lambda: True  # whether anybody wants AllowedIP events
+        self.hear: Callable[[], None] = lambda: None  # takes in what long work makes the kernel tell
         self.unsettled: dict[int, Plan] = {}  # failed, by interface; nobody knows yet what of it was done
         self._table, self._records, self._publish = table, records, publish
 
@@ -47,7 +53,7 @@ class Applier:
             return False
         interface.errors.pop("apply", None)
         self._take_result(interface, todo, delta, refusals)
-        self._change_routes(interface, todo)
+        await self._change_routes(interface, todo)
         self._remember(interface, todo, whole=not refusals)
         return True
 
@@ -130,25 +136,40 @@ class Applier:
         settle(interface, todo, todo.before.columns())
         self._remember(interface, todo, whole=False)
 
-    def _change_routes(self, interface: Interface, todo: Plan) -> None:
+    async def _change_routes(self, interface: Interface, todo: Plan) -> None:
         """Make before break: a route with another next hop is appended before the former one goes."""
         if not todo.add_routes and not todo.delete_routes:
             return
-        add, delete = [*todo.add_routes], [*todo.delete_routes]
         replaced = {cl.family(column): column for column in todo.delete_routes.columns()}
         fresh: list[RouteGroup] = []
         moved: list[RouteGroup] = []
-        for path, column in add:
+        for path, column in todo.add_routes:
             new = cl.without(column, replaced.get(cl.family(column), column[:0]))
             fresh += [(path, new)] if len(new) else []
             moved += [(path, cl.without(column, new))] if len(new) < len(column) else []
-        refusals: list[Refusal] = []
-        try:
-            refusals += self._table.add_routes(fresh) if fresh else []
-            refusals += self._table.add_routes(moved, append=True) if moved else []
-            refusals += self._table.delete_routes(delete) if delete else []
-        except OSError as error:  # no answer: all are compared again
-            for _, column in (*add, *delete):
-                interface.failures.put(column, f"route: {error.strerror or error}")
-        for refusal in refusals:
-            interface.failures[refusal.prefix] = f"route: {refusal.reason}"
+        await self._routes(interface, fresh, self._table.add_routes)
+        await self._routes(interface, moved, partial(self._table.add_routes, append=True))
+        await self._routes(interface, [*todo.delete_routes], self._table.delete_routes)
+
+    async def _routes(
+        self, interface: Interface, groups: list[RouteGroup], act: Callable[[Sequence[RouteGroup]], list[Refusal]]
+    ) -> None:
+        """Some at a time: the kernel tells of each, which must be heard, and others have their turn."""
+        parts = [(path, column[at : at + PART]) for path, column in groups for at in range(0, len(column), PART)]
+        some: list[RouteGroup] = []
+        for number, part in enumerate(parts, 1):
+            some.append(part)
+            if number < len(parts) and sum(len(column) for _, column in some) < PART:
+                continue
+            try:
+                refusals = act(some)
+            except OSError as error:  # no answer: all are compared again
+                for _, column in (*some, *parts[number:]):
+                    interface.failures.put(column, f"route: {error.strerror or error}")
+                return
+            for refusal in refusals:
+                interface.failures[refusal.prefix] = f"route: {refusal.reason}"
+            some = []
+            if number < len(parts):
+                self.hear()
+                await asyncio.sleep(0)

@@ -6,6 +6,7 @@ Exit codes: 0 stopped, 2 wrong configuration or another daemon, 4 no privilege (
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -158,6 +159,7 @@ class Daemon:
         except UnusableError as error:
             log.error("%s", error)  # noqa: TRY400 - the sentence says all
         self.engine.wake()
+        gc.freeze()  # what is here now stays: not looked at again while a change waits
         notify("READY=1")
 
     async def _work(self) -> None:
@@ -170,6 +172,7 @@ class Daemon:
         await self._round(engine)
         if not engine.world.interfaces:
             log.info("no WireGuard interface yet; waiting for one")
+        gc.freeze()  # what is here now stays: not looked at again while a change waits
         notify("READY=1")
         while not self.stopping.is_set():
             waiting.watch(engine.watcher.descriptors())

@@ -53,6 +53,7 @@ class Engine:
         self.trim: Callable[[], None] = lambda: None  # gives memory back that a large plan took
         self._table, self._records, self._clock = table, records, clock
         self._applier = Applier(table, records, publish)
+        self._applier.hear = watcher.hear
         self._first = True
         self._retry_at: dict[int, float] = {}
         self._retry_after: dict[int, float] = {}

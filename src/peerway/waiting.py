@@ -10,6 +10,9 @@ import asyncio
 import select
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Final
+
+EVENTS: Final = select.EPOLLIN | select.EPOLLET
 
 
 class Waiting:
@@ -43,9 +46,14 @@ class Waiting:
 
     def watch(self, descriptors: Iterable[int]) -> None:
         """
-        Watch these descriptors, and no others. A closed one has left by itself.
+        Watch these descriptors, and no others. A closed one has left by itself, and its number may be another file's.
         """
         wanted = set(descriptors)
+        for descriptor in wanted & self._watched:
+            try:
+                self._epoll.modify(descriptor, EVENTS)
+            except FileNotFoundError:
+                self._epoll.register(descriptor, EVENTS)
         if wanted == self._watched:
             return
         for descriptor in self._watched - wanted:
@@ -54,7 +62,7 @@ class Waiting:
                 self._epoll.unregister(descriptor)
         for descriptor in wanted - self._watched:
             self._left.register(descriptor, select.POLLIN)
-            self._epoll.register(descriptor, select.EPOLLIN | select.EPOLLET)
+            self._epoll.register(descriptor, EVENTS)
         self._watched = wanted
 
     async def until(self, deadline: float) -> None:

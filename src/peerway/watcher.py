@@ -122,12 +122,18 @@ class Watcher:
         elif self._clock() >= self._audit_at:
             self._audit()
 
+    def hear(self) -> None:
+        """
+        Take in the notifications that wait, in the middle of long work that makes many.
+        """
+        self._take(self._table.read_changes())
+
     def _take(self, changes: Iterable[Change | Gap]) -> None:
         for change in changes:
             if isinstance(change, Gap):
                 log.warning("notifications were lost (%s): everything is read again", change.reason)
                 self._publish(ev.StreamBroken("", change.reason))
-                self.look_again()
+                self.deltas.find_due = self.deltas.dump_due = True  # devices have another stream
             else:
                 self.deltas.take(change)
 

@@ -108,3 +108,19 @@ async def test_news_without_end_leave_others_their_turn(waiting: Waiting, pipe: 
         await waiting.until(time.monotonic() + LONG)
     assert others == [0, 1, 2]
     waiting.close()
+
+
+async def test_a_number_that_is_another_file_by_now_is_watched() -> None:
+    """Whoever closes a descriptor and opens another, which gets its number, is woken by the new one."""
+    waiting = Waiting()
+    first, writer = os.pipe()
+    waiting.watch([first])
+    other, other_writer = os.pipe()
+    os.dup2(other, first)
+    waiting.watch([first])
+    asyncio.get_running_loop().call_later(0.01, os.write, other_writer, b"x")
+    async with asyncio.timeout(5):
+        await waiting.until(asyncio.get_running_loop().time() + 60)
+    waiting.close()
+    for descriptor in (first, writer, other, other_writer):
+        os.close(descriptor)

@@ -56,15 +56,27 @@ class Rtnetlink:
         self._changes = ChangeReader(self._decoder, self._rows)
         self._inbox = Inbox()
         self._listening: frozenset[int] = frozenset()
+        self._receive_buffer = receive_buffer
         with contextlib.ExitStack() as stack:
-            self._hear = stack.enter_context(NetlinkSocket(NETLINK_ROUTE))
+            self._hear = stack.enter_context(self._hearing())
             self._ask = stack.enter_context(NetlinkSocket(NETLINK_ROUTE))
-            self._hear.set_receive_buffer(receive_buffer)
-            for group in GROUPS:
-                self._hear.join(group)
-            with contextlib.suppress(OSError):  # Linux before 5.3 has no nexthop objects
-                self._hear.join(RTNLGRP_NEXTHOP)
             stack.pop_all()
+
+    def _hearing(self) -> NetlinkSocket:
+        with contextlib.ExitStack() as stack:
+            sock = stack.enter_context(NetlinkSocket(NETLINK_ROUTE))
+            sock.set_receive_buffer(self._receive_buffer)
+            for group in GROUPS:
+                sock.join(group)
+            with contextlib.suppress(OSError):  # Linux before 5.3 has no nexthop objects
+                sock.join(RTNLGRP_NEXTHOP)
+            self._choose(sock)
+            stack.pop_all()
+        return sock
+
+    def _choose(self, sock: NetlinkSocket) -> None:
+        some = 0 < len(self._listening) <= rtfilter.MOST
+        sock.filter(rtfilter.of(self._listening) if some else None)
 
     def __enter__(self) -> Self:
         return self
@@ -94,8 +106,8 @@ class Rtnetlink:
         """
         chosen = frozenset(interfaces)
         if chosen != self._listening:
-            self._hear.filter(rtfilter.of(chosen) if 0 < len(chosen) <= rtfilter.MOST else None)
             self._listening = chosen
+            self._choose(self._hear)
 
     def read_changes(self) -> list[Change | Gap]:
         """
@@ -103,8 +115,9 @@ class Rtnetlink:
         own routes (table local, and types local, broadcast, anycast and multicast) are left out, unless such a one
         took another route's place.
 
-        After a loss the list ends with a Gap, and all that waited is thrown away: a dump made after this call shows
-        it, and until all was read the kernel would tell of no further loss. One that cannot be read is a Gap too.
+        After a loss the list ends with a Gap, and all that waited is thrown away with its socket: a dump made after
+        this call shows it, and to read it would take long. So `fileno` is another one then. A notification that
+        cannot be read is a Gap too.
         """
         changes: list[Change | Gap] = []
         inbox, left, lost, empty = self._inbox, READ_LIMIT, False, False
@@ -122,18 +135,11 @@ class Rtnetlink:
             else:
                 changes += self._changes.read(inbox.words, inbox.sizes)
         if lost:
-            self._throw_away()
+            fresh = self._hearing()
+            self._hear.close()
+            self._hear = fresh
             changes.append(Gap("the kernel dropped notifications, because the receive buffer was full"))
         return changes
-
-    def _throw_away(self) -> None:
-        while True:
-            try:
-                if self._hear.receive_waiting() is None:
-                    return
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
 
     def links(self) -> dict[int, Link]:
         """
