@@ -55,6 +55,7 @@ class Engine:
         self._applier = Applier(table, records, publish)
         self._applier.hear = watcher.hear
         self._first = True
+        self._large = False  # whether a plan took much memory
         self._retry_at: dict[int, float] = {}
         self._retry_after: dict[int, float] = {}
         self._rounds: list[asyncio.Future[None]] = []
@@ -109,6 +110,8 @@ class Engine:
                 self._applier.settle(interface)
             if self._is_waiting(interface):
                 await self._bring(interface)
+        if self._large:
+            self._save_memory()
         if any(map(self._is_waiting, self.world.interfaces.values())):  # what a plan left to the next one
             self._rounds = [*rounds, *self._rounds]
             return
@@ -192,15 +195,18 @@ class Engine:
         ):
             self.watcher.read_soon(interface.ifindex)
         if sum(map(len, todo.decided.values())) > MANY:
-            self._save_memory(interface)
+            self._large = True
         if not interface.failures:
             self._retry_after.pop(interface.ifindex, None)
         elif interface.ifindex not in self._retry_at:
             self._retry_later(interface)
 
-    def _save_memory(self, interface: Interface) -> None:
-        interface.ledger.ours.share(self.world.rib.entries)
-        interface.held.share(interface.ledger.ours)
+    def _save_memory(self) -> None:
+        """After a large plan, when nothing of it is needed any more."""
+        self._large = False
+        for interface in self.world.interfaces.values():
+            interface.ledger.ours.share(self.world.rib.entries)
+            interface.held.share(interface.ledger.ours)
         self.trim()
 
     # the end

@@ -24,7 +24,8 @@ from peerway.model.world import World
 log = logging.getLogger(__name__)
 
 FIND_AGAIN = (0.1, 1.0, 10.0)  # seconds after a hint: a socket has its file before its program listens at it
-POLL_SHARE = 100  # a reading may cost one hundredth of the time between two of them
+POLL_SHARE = 500  # a reading when nothing happens may cost one part in so many of the time between two of them
+CARE_SHARE = 100  # and one before a change
 
 
 @dataclass(slots=True)
@@ -126,7 +127,7 @@ class Readings:
         self.take_hints()
         watched, now = self.watched[interface.ifindex], self._clock()
         covered = self._tap is not None and watched.handle.backend is Backend.KERNEL
-        if watched.due <= now or (not covered and now - watched.begun >= POLL_SHARE * watched.cost):
+        if watched.due <= now or (not covered and now - watched.begun >= CARE_SHARE * watched.cost):
             await self._read(watched)
 
     async def find(self) -> None:

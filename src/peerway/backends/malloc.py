@@ -9,8 +9,9 @@ M_TRIM_THRESHOLD: Final = -1
 M_MMAP_THRESHOLD: Final = -3
 M_ARENA_MAX: Final = -8
 
-LARGE: Final = 1 << 20
-"""Bytes from which a block is a mapping of its own, which goes when it is freed (mallopt(3))."""
+LARGE: Final = 16 << 20
+"""Bytes from which a block is a mapping of its own, which goes when it is freed (mallopt(3)). Smaller ones come and go
+too often for that, and are given back by `trim`."""
 
 
 def be_frugal() -> None:

@@ -169,6 +169,15 @@ def merged(one: Column, other: Column) -> Column:
     return _without_doubles(np.sort(np.concatenate((one, other)), kind="stable"))
 
 
+def union(columns: Sequence[Column]) -> Column:
+    """
+    The union of several sorted columns of one family.
+    """
+    if len(columns) < 3:
+        return merged(columns[0], columns[-1])
+    return unique(np.sort(np.concatenate(columns), kind="stable"))
+
+
 def without(one: Column, gone: Column) -> Column:
     """
     A sorted column less the prefixes of another.

@@ -52,12 +52,9 @@ class PrefixSet:
         parts = cl.columns(few) + many if few else many
         drained = []
         for dtype in (cl.IPV4, cl.IPV6):
-            column: Column | None = None
-            for part in parts:
-                if part.dtype == dtype:
-                    column = part if column is None else cl.merged(column, part)
-            if column is not None:
-                drained.append(column)
+            mine = [part for part in parts if part.dtype == dtype]
+            if mine:
+                drained.append(cl.union(mine))
         return drained
 
     def clear(self) -> None:
