@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from typing_extensions import override
 
 from peerway.features.base import Feature
 from peerway.features.council import FEATURES, Council
 from peerway.model import prefix as px
+from peerway.model.decision import Standing
 from peerway.model.events import Event, PeerAdded
 from peerway.model.interface import Interface
 from peerway.model.keys import PublicKey
@@ -14,7 +16,7 @@ from peerway.model.link import Address
 from peerway.model.ownership import Claims, Origin
 from peerway.model.policy import Accept, PeerPolicy, Pinned, Policy
 from peerway.model.prefix import Prefix
-from peerway.model.route import NextHop, Path
+from peerway.model.route import NextHop, NexthopObject, Path
 from peerway.model.selection import NOTHING, Reason, Selection
 from peerway.model.table import Table
 from tests.harness.columns import dumped
@@ -122,3 +124,21 @@ def test_what_is_remembered_is_what_is_decided_anew() -> None:
                 anew = council.verdict(interface, prefix), council.routes(interface, prefix), own
                 assert tuple(decision) == anew
             scene.shuffle()
+
+
+def test_what_is_remembered_goes_with_what_it_depended_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a replaced nexthop object nor a code that stands for another entry by now brings an old decision back."""
+    world = small_world("wg0")
+    interface, council = world.by_name("wg0"), Council(world)
+    assert interface is not None
+    path = Path(254, 12, 32, nexthop_id=1)
+    world.rib.load(dumped({NET: path}))
+    for peer in (A, B):
+        world.nexthops.load({1: NexthopObject(1, NextHop(WG, gateway(peer)))})
+        interface.reselect()
+        assert council.decide(interface, NET, Standing()).verdict.owner == peer
+    monkeypatch.setattr("peerway.model.table.SPARE", -10)  # what is unused is forgotten with each dump
+    for peer in (B, A, B):
+        world.rib.load([])
+        world.rib.load(dumped({NET: via(peer)}))
+        assert council.decide(interface, NET, Standing()).verdict.owner == peer

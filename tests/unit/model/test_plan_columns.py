@@ -7,10 +7,13 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peerway.model.ownership import Verdict
 from peerway.model.plan import Plan
 from peerway.model.selection import Reason
 from tests.harness.columns import entries, flat, however_few, pairs
-from tests.harness.scene import NETS, Scene
+from tests.harness.scene import NETS, PEERS, Scene
+
+STALE = Verdict(refused=((PEERS[0], Reason.KERNEL),))  # a note on something that is no longer so
 
 
 def said(todo: Plan, case: Scene) -> dict[str, object]:
@@ -36,9 +39,11 @@ def said(todo: Plan, case: Scene) -> dict[str, object]:
 def test_columns_are_decided_as_single_prefixes_are(seed: int) -> None:
     """Without a limit, which has an order, what is planned does not depend on what is decided together."""
     together, apart = Scene(seed, limit=0), Scene(seed, limit=0)
+    for scene in (together, apart):
+        scene.interface.notes.update(dict.fromkeys(NETS, STALE))
     with however_few():
         planned = together.plan()
-    with patch("peerway.model.situations.FEW", len(NETS)):
+    with patch("peerway.model.situations.FEW", len(NETS)), patch("peerway.model.plan.FEW", len(NETS)):
         assert said(planned, together) == said(apart.plan(), apart)
     assert not together.interface.dirty
 
