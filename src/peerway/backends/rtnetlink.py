@@ -1,7 +1,7 @@
 """The kernel's links, addresses, nexthop objects and routes (rtnetlink(7)): what the engine knows as RoutingTable.
 
 Two sockets: one that hears, with a large receive buffer, and one that asks. Both belong to the network namespace of
-the thread that makes them.
+the thread that makes them, and the one that hears is made anew after a loss: read in the same namespace.
 """
 
 from __future__ import annotations
