@@ -132,7 +132,6 @@ class Deltas:
             self._renamed(interface)
         if old.up != link.up:
             self._publish(ev.InterfaceUp(link.name) if link.up else ev.InterfaceDown(link.name))
-            interface.reselect()
             self.dump_due = True  # IPv4 routes of a link that goes down vanish without a word
             self.world.dirty_all(interface)
             interface.small_dirty = True

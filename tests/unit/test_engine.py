@@ -663,3 +663,18 @@ async def test_addresses_of_others_stay(site: Site) -> None:
     assert ours not in now
     assert others < now
     assert len(now) == len(others) + 1
+
+
+async def test_a_link_that_goes_down_and_up_has_its_routes_again(site: Site) -> None:
+    """While a link is down no route of ours is wanted through it; when it is up again they come back."""
+    pinned = px.parse("10.50.0.0/16")
+    site.device.map[pinned] = A
+    await site.settle()
+    assert site.table.all[pinned]
+    for _ in range(2):
+        site.table.set_link(Link(WG, "wg0", "wireguard", up=False))
+        await site.settle()
+        assert not site.table.all[pinned]
+        site.table.set_link(Link(WG, "wg0", "wireguard", up=True))
+        await site.settle()
+        assert [path.protocol for path in site.table.all[pinned]] == [87]

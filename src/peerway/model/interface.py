@@ -236,7 +236,7 @@ class Interface:
 
     def reselect(self) -> None:
         """
-        Forget what paths name, and what was decided: the policy, the gateways, nexthop objects or the link changed.
+        Forget what paths name, and what was decided: the policy, the gateways or nexthop objects changed.
         """
         self.decisions = {}
         self.selector = Selector(self.ifindex, self.policy, self.gateways, self._nexthops)

@@ -210,5 +210,5 @@ class Rows:
         """
         Replace each code by `new[code]`.
         """
-        self._codes, self._young_codes = new[self._codes], new[self._young_codes]
-        self._fresh = {prefix: int(new[code]) for prefix, code in self._fresh.items()}
+        self.fold()
+        self._codes = new[self._codes]
