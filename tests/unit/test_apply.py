@@ -278,6 +278,28 @@ async def test_routes_without_an_answer_are_failures(bench: Bench) -> None:
     assert "No buffer space" in bench.interface.failures[NET]
 
 
+async def test_many_routes_are_made_some_at_a_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the parts of many routes what the kernel tells is heard; after the last one the engine does it."""
+    monkeypatch.setattr("peerway.apply.PART", 2)
+    nets = [px.parse(f"10.9.{number}.0/24") for number in range(5)]
+    bench.applier.hear = lambda: bench.table.asked.append(("hear", ()))
+    await bench.apply(Plan(add_routes=sheaves(*((net, own_route(A)) for net in nets))))
+    parts = [("add", tuple(nets[:2])), ("hear", ()), ("add", tuple(nets[2:4])), ("hear", ()), ("add", tuple(nets[4:]))]
+    assert bench.table.asked == parts
+
+
+async def test_what_comes_after_a_part_without_answer_is_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the kernel stops answering in the middle, all that was not done is a failure, and nothing of it is sent."""
+    monkeypatch.setattr("peerway.apply.PART", 2)
+    nets = [px.parse(f"10.9.{number}.0/24") for number in range(5)]
+    bench.applier.hear = lambda: setattr(bench.table, "broken", True)
+    await bench.apply(Plan(add_routes=sheaves(*((net, own_route(A)) for net in nets))))
+    assert [routes for _, routes in bench.table.asked] == [tuple(nets[:2]), tuple(nets[2:4])]
+    assert set(bench.interface.failures) == set(nets[2:])
+
+
 async def test_routes_of_a_failed_plan_are_tried_again(bench: Bench) -> None:
     """If the device fails, the plan's routes are not made, and stand among the failures."""
     todo = bench.decided({NET: LEARNED[A]})
