@@ -105,6 +105,10 @@ def test_no_file_names_a_workplace_or_a_registry() -> None:
     hosts = ("pypi" + r"\.org", "pythonhosted" + r"\.org", "deb\\.debian" + r"\.org", "snapshot\\.debian" + r"\.org")
     forbidden = re.compile(r"(?<![\w.])/wor" + r"k/|(?<![\w.])/roo" + "t/|" + "|".join(hosts))
     folders = [path for name in FOLDERS for path in (ROOT / name).rglob("*") if "__pycache__" not in path.parts]
-    texts = {path: path.read_text(errors="replace") for path in [*ROOT.iterdir(), *folders] if path.is_file()}
+    texts = {
+        path: path.read_text(errors="replace")
+        for path in [*ROOT.iterdir(), *folders]
+        if path.is_file() and path.name != ".git"
+    }
     found = [f"{path.relative_to(ROOT)}: {hit[0]}" for path, text in texts.items() if (hit := forbidden.search(text))]
     assert not found, ", ".join(found)
