@@ -47,7 +47,7 @@ class Applier:
         delta = todo.delta
         try:
             self._records.write(interface, todo.first_records)
-            refusals = await handle.apply(delta) if delta else []
+            refusals = await _carry_out(handle, delta, in_turn=interface.policy.aggregate)
         except OSError as error:
             await self._sort_out(interface, handle, todo, error)
             return False
@@ -173,3 +173,8 @@ class Applier:
             if number < len(parts):
                 self.hear()
                 await asyncio.sleep(0)
+
+
+async def _carry_out(handle: DeviceHandle, delta: AllowedIPsDelta, *, in_turn: bool) -> list[Refusal]:
+    steps = delta.in_turn() if in_turn else [delta] if delta else []
+    return [refusal for step in steps for refusal in await handle.apply(step)]

@@ -135,6 +135,12 @@ class InterfaceSettings(Settings):
         description="What a clean stop leaves: everything as it is, or nothing of what peerway put there.",
         examples=["keep"],
     )
+    aggregate: bool = Field(
+        default=_DEFAULTS.aggregate,
+        description="Whether WireGuard gets the fewest AllowedIPs with the same answers, instead of one for each "
+        "route. A large table then needs a third to a quarter of them, but `wg show` no longer mirrors the routes.",
+        examples=[False],
+    )
     peers: dict[values.PeerName, PeerSettings] = Field(
         default_factory=dict, description="Peers by name. Entries for one name are merged key by key."
     )
@@ -179,6 +185,7 @@ class Config(Settings):
             default_route=settings.default_route,
             max_prefixes=settings.max_prefixes,
             on_stop=settings.on_stop,
+            aggregate=settings.aggregate,
             peers={
                 peer.public_key: PeerPolicy(name, peer.accept)
                 for name, peer in settings.peers.items()

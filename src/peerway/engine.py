@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from peerway.apply import Applier
 from peerway.features.addresses import disturbs
 from peerway.features.council import Council
 from peerway.model import prefix as px
+from peerway.model.aggregating import aggregate
+from peerway.model.columns import Column
 from peerway.model.events import Event
 from peerway.model.interface import Interface
+from peerway.model.keys import PublicKey
 from peerway.model.link import Address
 from peerway.model.plan import Plan, plan
 from peerway.model.policy import OnStop
 from peerway.model.ports import RoutingTable
+from peerway.model.prefix import Prefix
 from peerway.model.situations import alike
 from peerway.model.world import World
 from peerway.records import Records
@@ -180,14 +184,22 @@ class Engine:
     async def _bring(self, interface: Interface) -> None:
         council = self.council
         await self.watcher.readings.freshen(interface)
+
+        def claimants(prefix: Prefix) -> tuple[PublicKey, ...]:
+            return council.claimants(interface, prefix)
+
+        def parts(column: Column) -> Iterator[Column]:
+            return alike(interface, self.world.rib, column, claimants)
+
+        left: list[Column] = []
+        if interface.aggregated:
+            left = aggregate(
+                interface, interface.aggregated, lambda prefix: council.verdict(interface, prefix), parts, claimants
+            )
         todo = plan(
-            interface,
-            self.world.rib,
-            lambda prefix, standing: council.decide(interface, prefix, standing),
-            lambda column: alike(
-                interface, self.world.rib, column, lambda prefix: council.claimants(interface, prefix)
-            ),
+            interface, self.world.rib, lambda prefix, standing: council.decide(interface, prefix, standing), parts
         )
+        interface.dirty.add_columns(left)
         for column in todo.decided.values() if interface.failures else ():
             interface.failures.put(column, None)
         if todo and not await self._applier.apply(
@@ -207,6 +219,8 @@ class Engine:
         for interface in self.world.interfaces.values():
             interface.ledger.ours.share(self.world.rib.entries)
             interface.held.share(interface.ledger.ours)
+            if interface.aggregated:
+                interface.aggregated.given.share(self.world.rib.entries)
         self.trim()
 
     # the end

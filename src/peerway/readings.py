@@ -226,10 +226,7 @@ class Readings:
         policy = self.policies(interface.name)
         if policy == interface.policy:
             return
-        interface.policy = policy
-        interface.small_dirty = True
-        interface.refresh_gateways()
-        interface.reselect()
+        interface.set_policy(policy)
         self.world.dirty_all(interface)
 
     def set_policies(self, policies: Callable[[str], Policy], poll_interval: float) -> None:

@@ -1,7 +1,8 @@
 """The console blocks of a docs page, run as they stand: python -m tests.harness.transcript [--write] PAGE...
 
 A page's commands run in order, in one namespace with the interface wg0, the peers of docs/example.yaml (nobody answers
-at their endpoints) and a real daemon. What they print is compared with the page, or with --write put into it. In the
+at their endpoints) and a real daemon; YAML blocks that begin with the line ALSO are laid over that file. What they
+print is compared with the page, or with --write put into it. In the
 expected text a line `...` stands for any lines. Times, the backend and counts of the kernel's routes are not compared.
 
 This is a program of its own, since it runs in a mount namespace: userspace WireGuard's sockets are files, and wg0 may
@@ -20,7 +21,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 
@@ -39,6 +40,7 @@ VARIES: Final = re.compile(
     r"|(?<=\()(kernel|userspace)(?=\))|(?<=backend\": \")(kernel|userspace)"
     r"|\d+(?= prefixes\))|(?<=ifindex\": )\d+"
 )
+ALSO: Final = "# /etc/peerway/peerway.yaml, with the peers of the examples\n"
 OWN_KEY: Final = base64.b64encode(hashlib.sha256(b"the host in the examples of docs").digest()).decode()
 
 
@@ -74,10 +76,20 @@ def host() -> Iterator[tuple[Namespace, dict[str, str]]]:
         yield namespace, {**os.environ, "HOME": home, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
+def settings(text: str) -> dict[str, Any]:
+    """The configuration of a page."""
+    found: dict[str, Any] = YAML(typ="safe").load(EXAMPLE)
+    for block in blocks(text, "yaml"):
+        if block.startswith(ALSO):
+            for name, given in YAML(typ="safe").load(block)["interfaces"].items():
+                found["interfaces"].setdefault(name, {}).update(given)
+    return found
+
+
 def run(page: Path, *, write: bool) -> list[str]:
     """Run a page's commands. Returns what differs, one text for each command."""
     text, differences = page.read_text(), list[str]()
-    with host() as (namespace, environment), Daemon(namespace, YAML(typ="safe").load(EXAMPLE)) as daemon:
+    with host() as (namespace, environment), Daemon(namespace, settings(text)) as daemon:
         environment["PEERWAY_SOCKET"] = str(daemon.control_socket)
         for block in blocks(text, "console"):
             fresh = ""

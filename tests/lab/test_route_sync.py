@@ -125,6 +125,22 @@ def test_two_withdrawals_within_an_instant_both_count(site: SiteMaker) -> None:
     here.remains(a="10.3.0.0/24")
 
 
+def test_aggregated_neighbours_are_one_allowed_ip(site: SiteMaker) -> None:
+    """`aggregate: true`: neighbours of one peer are one AllowedIP, come apart, and go with their routes."""
+    here = site(aggregate=True)
+    here.batch(*(f"route add 10.9.{net}.0/24 via inet6 {{a}} dev {{dev}}" for net in range(4)))
+    here.expect(a="10.9.0.0/22")
+    here.ip("route replace 10.9.1.0/24 via inet6 {b} dev {dev}")
+    here.expect(a="10.9.0.0/22", b="10.9.1.0/24")
+    here.pin("c", "10.9.2.0/24")
+    here.expect(a="10.9.0.0/22", b="10.9.1.0/24", c="10.9.2.0/24")
+    here.remains(a="10.9.0.0/22", b="10.9.1.0/24", c="10.9.2.0/24")
+    assert here.entry("10.9.3.0/24")["aggregated"]
+    assert here.daemon.request("POST", "/v1/verify")["differences"] == []
+    here.batch("route del 10.9.0.0/24", "route del 10.9.1.0/24")
+    here.expect(a="10.9.3.0/24", c="10.9.2.0/24")
+
+
 def test_the_daemons_metric_goes_before_ours(site: SiteMaker) -> None:
     """A routing daemon's route at metric 32 stands beside our own at 4096, and the prefix follows the daemon's."""
     here = site(pinned="yields")

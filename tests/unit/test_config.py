@@ -112,6 +112,7 @@ interfaces:
     default_route: true
     max_prefixes: 9
     on_stop: flush
+    aggregate: true
     peers:
       berlin: {{public_key: {KEYS[1]}, accept: ["10.0.0.0/8 ge 9 le 24"]}}
 """
@@ -127,6 +128,7 @@ interfaces:
         default_route=True,
         max_prefixes=9,
         on_stop=OnStop.FLUSH,
+        aggregate=True,
         peers={PublicKey.parse(KEYS[1]): PeerPolicy("berlin", (Accept(px.parse("10.0.0.0/8"), 9, 24),))},
     )
 

@@ -7,6 +7,7 @@ says who may own each prefix; it knows nothing of deltas, ledgers or plans.
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from itertools import groupby
 
 import pytest
@@ -27,6 +28,13 @@ from tests.harness.memory import Killed, MemoryTable
 from tests.harness.site import OTHER, WG, Site, gateway, via
 
 NETS = [px.parse(text) for text in ("10.0.0.0/8", "10.9.0.0/16", "10.9.9.0/24", "0.0.0.0/0", "2001:db8::/32")]
+ALONE = {  # an address of each that is in no longer one
+    "10.0.0.0/8": "10.200.0.1",
+    "10.9.0.0/16": "10.9.200.1",
+    "10.9.9.0/24": "10.9.9.1",
+    "0.0.0.0/0": "192.0.2.1",
+    "2001:db8::/32": "2001:db8::1",
+}
 STEPS = 40
 
 
@@ -35,7 +43,8 @@ class History:
 
     def __init__(self, seed: int) -> None:
         self.dice = random.Random(seed)
-        self.site = Site(peers=3, policy=Policy(pinned=self.dice.choice(list(Pinned))))
+        policy = Policy(pinned=self.dice.choice(list(Pinned)), aggregate=seed % 4 == 3)
+        self.site = Site(peers=3, policy=policy)
         self.pins: dict[Prefix, PublicKey] = {}
         self.foreign: dict[Prefix, Path] = {}
         self.told: list[str] = []
@@ -210,30 +219,59 @@ class History:
     def check(self) -> None:
         site = self.site
         for prefix in NETS:
-            owner, pin = site.device.map.get(prefix), self.pins.get(prefix)
-            peers, routed = self.claims(prefix)
-            if pin is not None and (site.policy.pinned is Pinned.WINS or not routed):
-                assert owner == pin, f"{px.text(prefix)} was pinned"
-            elif routed:
-                assert owner in peers, f"{px.text(prefix)} is routed"
+            pin = self.pins.get(prefix)
+            if site.policy.aggregate:
+                self.check_answer(prefix)
             else:
-                assert owner is None, f"{px.text(prefix)} is nobody's"
+                self.check_owner(prefix, site.device.map.get(prefix))
             self.check_routes(prefix, pin)
         assert not site.table.deleted_foreign
         for prefix, path in self.foreign.items():
             assert path in site.table.all[prefix]
         for peer in site.device.peers:
             assert site.device.map.get(gateway(peer)) == peer
-        ours = {prefix for prefix, peer in site.device.map.items() if prefix in NETS and self.pins.get(prefix) != peer}
-        assert {prefix for prefix in site.interface.ledger.ours if prefix in NETS} == ours
-        learned = [peer for prefix, peer in site.interface.ledger.ours.items() if prefix in NETS]
-        assert {peer: learned.count(peer) for peer in learned} == +site.interface.counts
-        assert not site.interface.failures or self.foreign
+        derived = {gateway(peer) for peer in site.device.peers}
+        ours = {p for p, peer in site.device.map.items() if p not in derived and self.pins.get(p) != peer}
+        interface = site.interface
+        assert {prefix for prefix in interface.ledger.ours if prefix not in derived} == ours
+        given = interface.aggregated.given if interface.aggregated else interface.ledger.ours
+        learned = [peer for prefix, peer in given.items() if prefix in NETS]
+        assert {peer: learned.count(peer) for peer in learned} == +interface.counts
+        assert interface.aggregated is None or interface.aggregated.audit()() == []
+        assert not interface.failures or self.foreign
+
+    def check_owner(self, prefix: Prefix, owner: PublicKey | None) -> None:
+        pin, (peers, routed) = self.pins.get(prefix), self.claims(prefix)
+        if pin is not None and (self.site.policy.pinned is Pinned.WINS or not routed):
+            assert owner == pin, f"{px.text(prefix)} was pinned"
+        elif routed:
+            assert owner in peers, f"{px.text(prefix)} is routed"
+        else:
+            assert owner is None, f"{px.text(prefix)} is nobody's"
+
+    def check_answer(self, prefix: Prefix) -> None:
+        """An address that no longer prefix has goes to whom the longest claimed prefix around it names."""
+        address = px.parse(ALONE[px.text(prefix)])
+        around = [net for net in NETS if px.contains(net, prefix) and (net in self.pins or self.claims(net)[1])]
+        answer = covering(self.site.device.map, address)
+        if around:
+            self.check_owner(max(around, key=px.length), answer)
+        else:
+            assert answer is None, f"{px.text(address)} is nobody's"
 
     def check_routes(self, prefix: Prefix, pin: PublicKey | None) -> None:
         own = [path for path in self.site.table.all.get(prefix, []) if path.protocol == 87]
         wanted = pin is not None and not px.is_default(prefix) and prefix not in self.foreign
         assert [path.nexthops[0].gateway for path in own] == ([gateway(pin)] if wanted and pin else [])
+
+
+def covering(held: Mapping[Prefix, PublicKey], address: Prefix) -> PublicKey | None:
+    """Who has the longest prefix around an address."""
+    return max(
+        ((px.length(prefix), peer) for prefix, peer in held.items() if px.contains(prefix, address)),
+        default=(0, None),
+        key=lambda found: found[0],
+    )[1]
 
 
 @pytest.fixture(params=["single", "columns"])

@@ -48,7 +48,7 @@ def _row(entry: dict[str, Any], names: dict[str, str]) -> tuple[object, ...]:
         notes.append(entry["reason"])
     return (
         entry["prefix"],
-        entry["origin"],
+        "learned, aggregated" if entry.get("aggregated") else entry["origin"],
         named(entry["owner"]),
         entry["gateway"],
         entry["interface"],

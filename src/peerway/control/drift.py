@@ -17,10 +17,12 @@ from peerway.control.api import Drift
 from peerway.control.views import Views
 from peerway.model import columns as cl
 from peerway.model import prefix as px
+from peerway.model.aggregated import Aggregated
 from peerway.model.columns import Column
 from peerway.model.device import AllowedIPs
 from peerway.model.interface import Interface
 from peerway.model.keys import PublicKey
+from peerway.model.ownership import Origin
 from peerway.model.pages import pages
 from peerway.model.ports import DeviceHandle, RoutingTable
 from peerway.model.prefix import Prefix
@@ -61,6 +63,7 @@ async def verify(views: Views, table: RoutingTable, handles: dict[int, DeviceHan
             _of_wants(views, interface),
             f"{interface.name}: and {{}} prefixes more are not as they should be",
         )
+        differences += await _of_aggregation(views, interface)
         differences += _of_addresses(views, interface)
     return Drift(differences, checked)
 
@@ -133,8 +136,8 @@ def _of_wireguard(views: Views, interface: Interface, reading: AllowedIPs) -> Se
 def _unwanted(views: Views, interface: Interface) -> Iterator[Column]:
     """Prefixes whose owner or routes are not those that are wanted. Of those that are alike, one is judged for all."""
     council, rib = views.council, views.world.rib
-    tables = (rib.entries, interface.held, interface.ledger.displaced)
-    everything = [column for table in tables for column in table.columns()] + cl.columns(interface.gateways.derived)
+    everything = rib.entries.columns() + cl.columns(interface.gateways.derived)
+    everything += [column for table in interface.tables() for column in table.columns()]
     for column in pages(everything, SLICE):
         for part in alike(interface, rib, column, lambda prefix: council.claimants(interface, prefix)):
             yield part if any(_of_wants(views, interface)(cl.first(part))) else part[:0]
@@ -142,7 +145,7 @@ def _unwanted(views: Views, interface: Interface) -> Iterator[Column]:
 
 def _of_wants(views: Views, interface: Interface) -> Sentences:
     def sentences(prefix: Prefix) -> Iterator[str]:
-        owner, held = views.council.verdict(interface, prefix).owner, interface.held.look(prefix)
+        owner, held = views.council.entry(interface, prefix).owner, interface.held.look(prefix)
         if owner != held:
             want, have = _name(views, interface, owner), _name(views, interface, held)
             yield f"{interface.name}: {px.text(prefix)} should be at {want}, and is at {have}"
@@ -150,6 +153,35 @@ def _of_wants(views: Views, interface: Interface) -> Sentences:
             yield f"{interface.name}: peerway's own route to {px.text(prefix)} is not as it should be"
 
     return sentences
+
+
+async def _of_aggregation(views: Views, interface: Interface) -> list[str]:
+    """What is given is what the rules say, and what stands for it is what the whole table, taken anew, would have."""
+    state = interface.aggregated
+    if state is None:
+        return []
+    name = interface.name
+    differ = await asyncio.to_thread(state.audit())
+    told = await _told(
+        pages(differ, SLICE),
+        lambda prefix: [f"{name}: {px.text(prefix)} is not what aggregation makes of the routes"],
+        f"{name}: and {{}} prefixes more are not what aggregation makes of the routes",
+    )
+    return told + await _told(
+        _ungiven(views, interface, state),
+        lambda prefix: [f"{name}: {px.text(prefix)} is not given to whom its routes name"],
+        f"{name}: and {{}} prefixes more are not given to whom their routes name",
+    )
+
+
+def _ungiven(views: Views, interface: Interface, state: Aggregated) -> Iterator[Column]:
+    council, rib = views.council, views.world.rib
+    everything = rib.entries.columns() + state.given.columns()
+    for column in pages(everything, SLICE):
+        for part in alike(interface, rib, column, lambda prefix: council.claimants(interface, prefix)):
+            verdict = council.verdict(interface, cl.first(part))
+            learner = verdict.owner if verdict.origin is Origin.LEARNED else None
+            yield part if learner != state.given.look(cl.first(part)) else part[:0]
 
 
 def _of_addresses(views: Views, interface: Interface) -> Iterator[str]:

@@ -40,10 +40,12 @@ UNREMARKABLE: Final = Verdict()
 class Situation:
     """
     What the entry of a prefix tells, but for its name: who has it, whether by us and as a derived address, the route
-    that counts, the verdict as it was decided, and what the device said to the last attempt.
+    that counts, the verdict as it was decided, and what the device said to the last attempt. `given` is who was given
+    it by its routes, which with aggregation is not always who has the very same AllowedIP.
     """
 
     owner: PublicKey | None
+    given: PublicKey | None
     is_ours: bool
     is_derived: bool
     path: Path | None
@@ -55,10 +57,14 @@ class Situation:
         """
         The entry's `origin`.
         """
+        if self.owner is not None and not self.is_ours:
+            return Origin.PINNED.value
+        if self.owner is not None and self.is_derived:
+            return Origin.DERIVED.value
+        if self.given is not None:
+            return Origin.LEARNED.value
         if self.owner is not None:
-            if not self.is_ours:
-                return Origin.PINNED.value
-            return Origin.DERIVED.value if self.is_derived else Origin.LEARNED.value
+            return "aggregated"
         return "refused" if self.verdict.refused or not self.verdict.problems else "unresolved"
 
 
@@ -76,6 +82,7 @@ class Entries:
         """
         situation = Situation(
             interface.held.look(prefix),
+            interface.learned(prefix),
             prefix in interface.ledger.ours,
             prefix in interface.gateways.derived,
             self.path(interface, prefix),
@@ -94,7 +101,8 @@ class Entries:
         """
         An entry without interface and prefix.
         """
-        owner, path, verdict = situation.owner, situation.path, situation.verdict
+        given, path, verdict = situation.given, situation.path, situation.verdict
+        owner = given if situation.origin == Origin.LEARNED.value else situation.owner
         hops = () if path is None else self._world.nexthops.resolve(path)
         result: dict[str, Any] = {
             "origin": situation.origin,
@@ -107,6 +115,8 @@ class Entries:
             "shadowed": losers_json(verdict.shadowed),
             "refused": losers_json(verdict.refused),
         }
+        if owner != situation.owner:
+            result["aggregated"] = True  # other AllowedIPs stand for it
         reasons = [problem_text(problem) for problem in verdict.problems]
         if situation.failure is not None:
             reasons.append(situation.failure)
@@ -120,8 +130,7 @@ class Entries:
         since the start is not in it, nor what went before its turn.
         """
         listing = _Listing(self, self._world, interface)
-        tables = (interface.held, interface.notes, interface.failures)
-        for page in pages([column for table in tables for column in table.columns()], PAGE):
+        for page in pages([column for table in shown(interface) for column in table.columns()], PAGE):
             yield from listing.page(page)
 
 
@@ -163,12 +172,12 @@ class _Listing:
     def _situations(self, page: Column) -> tuple[Column, list[_Told], list[int]]:
         """The prefixes of a page that are still there, their different situations, and which of these each has."""
         interface = self._interface
-        shown: list[Table[Any]] = [interface.held, interface.notes, interface.failures]
-        there = np.logical_or.reduce([table.find(page) != 0 for table in shown])
+        seen = shown(interface)
+        there = np.logical_or.reduce([table.find(page) != 0 for table in seen])
         page = page[there]
         if not len(page):
             return page, [], []
-        tables: list[Table[Any]] = [*shown, interface.ledger.ours, self._world.rib.entries]
+        tables: list[Table[Any]] = [*seen, interface.ledger.ours, self._world.rib.entries]
         codes = [table.find(page) for table in tables]
         derived = np.array([prefix in interface.gateways.derived for prefix in cl.prefixes(page)], np.int32)
         _, firsts, which = np.unique(together([*codes, derived]), return_index=True, return_inverse=True)
@@ -182,9 +191,10 @@ class _Listing:
         name = (is_derived, *map(id, values))
         told = self._told.get(name)
         if told is None:
-            owner, verdict, failure, ours, _ = values
+            owner, given, verdict, failure, ours, _ = values
             path = self._entries.path(self._interface, prefix)
-            situation = Situation(owner, ours is not None, is_derived, path, verdict or UNREMARKABLE, failure)
+            verdict = verdict or UNREMARKABLE
+            situation = Situation(owner, given, ours is not None, is_derived, path, verdict, failure)
             told = self._told[name] = _Told(situation, tuple(values))
         return told
 
@@ -192,6 +202,14 @@ class _Listing:
         depends = self._interface.selector, self._interface.link
         if len(self._told) > REMEMBERED or any(map(operator.is_not, depends, self._depends)):
             self._told, self._depends = {}, depends
+
+
+def shown(interface: Interface) -> list[Table[Any]]:
+    """
+    The tables whose prefixes have an entry: who has them, who was given them, and what there is to say.
+    """
+    given = interface.aggregated.given if interface.aggregated else interface.ledger.ours
+    return [interface.held, given, interface.notes, interface.failures]
 
 
 def names(column: Column) -> list[str]:

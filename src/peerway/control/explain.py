@@ -137,9 +137,12 @@ def _owner(  # noqa: PLR0913 - one packet: its interface, target, route and the 
         return
     owner = interface.held[allowed]
     name = views.peer_name(interface, owner)
-    entry = views.route(interface, allowed)
+    origin = views.route(interface, allowed)["origin"]
     way.facts["owner"] = str(owner)
-    way.steps.append(f"WireGuard gives it to {name}, who has {px.text(allowed)} in its AllowedIPs ({entry['origin']}).")
+    way.steps.append(f"WireGuard gives it to {name}, who has {px.text(allowed)} in its AllowedIPs ({origin}).")
+    state = interface.aggregated
+    if state and allowed != matched and state.given.look(matched) == owner:
+        way.steps.append(f"It stands for {px.text(matched)}, which has the same peer: this interface aggregates.")
     if named is not None and named != owner:
         way.steps.append(
             f"This is not the peer that the route names ({views.peer_name(interface, named)}): "

@@ -108,17 +108,18 @@ class Views:
         """
         How many prefixes are what.
         """
-        ours = len(interface.ledger.ours)
-        learned = sum(interface.counts.values())
+        ours = interface.ledger.ours
+        derived = sum(prefix in ours for prefix in interface.gateways.derived)
         notes = interface.notes.counts().items()
-        return {
-            "learned": learned,
-            "pinned": len(interface.held) - ours + len(interface.ledger.displaced),
-            "derived": ours - learned,
+        found = {
+            "learned": sum(interface.counts.values()),
+            "pinned": len(interface.held) - len(ours) + len(interface.ledger.displaced),
+            "derived": derived,
             "shadowed": sum(count * len(verdict.shadowed) for verdict, count in notes),
             "refused": sum(count * len(verdict.refused) for verdict, count in notes) + len(interface.failures),
             "unresolved": sum(count for verdict, count in notes if verdict.problems),
         }
+        return found | ({"aggregated": len(ours) - derived} if interface.aggregated else {})
 
     def _peer(self, interface: Interface, peer: Peer) -> Json:
         return {

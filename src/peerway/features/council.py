@@ -101,7 +101,15 @@ class Council:
 
     def _decide(self, interface: Interface, prefix: Prefix) -> Decision:
         own = self.world.own_routes(interface, prefix)
-        return Decision(self.verdict(interface, prefix), self.routes(interface, prefix), own)
+        return Decision(self.entry(interface, prefix), self.routes(interface, prefix), own)
+
+    def entry(self, interface: Interface, prefix: Prefix) -> Verdict:
+        """
+        Who shall have a prefix in WireGuard: as decided, but for the entries that stand for several where `aggregate`
+        is on.
+        """
+        verdict = self.verdict(interface, prefix)
+        return interface.aggregated.stands(prefix, verdict) if interface.aggregated else verdict
 
     def routes(self, interface: Interface, prefix: Prefix) -> tuple[Path, ...]:
         """

@@ -199,7 +199,7 @@ def solve(trie: Radix) -> Solution:
     """
     Candidates from the longest prefixes up, then entries from the root down.
     """
-    answer = _answers(trie)
+    answer = answers(trie)
     numbered = Sets(int(answer.max(initial=0)) + 1)
     sets, seen = _candidates(trie, answer, numbered)
     above, below, on_top, own, beside = np.zeros((5, len(answer)), np.int32)
@@ -217,8 +217,10 @@ def solve(trie: Radix) -> Solution:
     return Solution(trie, numbered, answer, sets, seen, above, below, on_top, own, beside)
 
 
-def _answers(trie: Radix) -> Codes:
-    """The owner of each node's addresses that no longer prefix has."""
+def answers(trie: Radix) -> Codes:
+    """
+    The owner of each node's addresses that no longer prefix has.
+    """
     answer = np.abs(trie.entry)
     for nodes in trie.levels[1:]:
         silent = nodes[answer[nodes] == 0]

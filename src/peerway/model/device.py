@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+import numpy as np
+
+from peerway.model import columns as cl
 from peerway.model.columns import Column
 from peerway.model.keys import PublicKey
 from peerway.model.table import Table
@@ -79,3 +82,19 @@ class AllowedIPsDelta:
 
     def __bool__(self) -> bool:
         return bool(self.add or self.remove)
+
+    def in_turn(self) -> Iterator[AllowedIPsDelta]:
+        """
+        The same in steps that keep each address with its old peer or its new one, where prefixes inside each other
+        change: longer ones come first, and shorter ones go first.
+        """
+        yield from (AllowedIPsDelta(add=part) for part in _by_length(self.add, -1))
+        yield from (AllowedIPsDelta(remove=part) for part in _by_length(self.remove, 1))
+
+
+def _by_length(groups: tuple[Group, ...], sign: int) -> Iterator[tuple[Group, ...]]:
+    lengths = [cl.lengths(column) for _, column in groups]
+    for length in sorted({int(one) for some in lengths for one in np.unique(some)}, key=lambda one: sign * one):
+        pairs = zip(groups, lengths, strict=True)
+        found = tuple((peer, column[some == length]) for (peer, column), some in pairs)
+        yield tuple(group for group in found if len(group[1]))

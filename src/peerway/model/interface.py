@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 
 from peerway.model import columns as cl
+from peerway.model.aggregated import Aggregated
 from peerway.model.columns import Column
 from peerway.model.decision import Decision, Standing
 from peerway.model.device import AllowedIPs, Device
@@ -48,6 +49,7 @@ class Interface:
         self.gateways = Gateways()
         self.selector = Selector(link.ifindex, policy, self.gateways, nexthops)
         self.decisions: dict[object, Decision] = {}  # by situation, while nothing else changes
+        self.aggregated = Aggregated() if policy.aggregate else None
 
     @property
     def name(self) -> str:
@@ -92,15 +94,16 @@ class Interface:
 
     def learned(self, prefix: Prefix) -> PublicKey | None:
         """
-        Who holds the prefix by ours.
+        Who was given the prefix by us.
         """
-        return self.ledger.ours.look(prefix)
+        return (self.aggregated.given if self.aggregated else self.ledger.ours).look(prefix)
 
-    def is_learned(self, prefix: Prefix) -> bool:
+    def tables(self) -> list[Table[PublicKey]]:
         """
-        Whether a route gave the prefix: it is ours, and no derived address.
+        All that a verdict depends on beside the routes.
         """
-        return prefix in self.ledger.ours and prefix not in self.gateways.derived
+        tables = [self.held, self.ledger.ours, self.ledger.displaced]
+        return [*tables, self.aggregated.given, self.aggregated.entries] if self.aggregated else tables
 
     def admit(self, prefix: Prefix, peer: PublicKey) -> Reason | None:
         """
@@ -109,7 +112,7 @@ class Interface:
         if self.policy.peers and not self.policy.peer(peer).accepts(prefix):
             return Reason.NOT_ACCEPTED
         limit = self.policy.max_prefixes
-        if limit and self.counts[peer] >= limit and self.ledger.ours.look(prefix) != peer:
+        if limit and self.counts[peer] >= limit and self.learned(prefix) != peer:
             return Reason.LIMIT
         return None
 
@@ -160,15 +163,23 @@ class Interface:
 
     def own(self, column: Column, peer: PublicKey) -> None:
         """
-        Count prefixes that become ours at a peer.
+        Count prefixes that become ours at a peer. What aggregation makes of prefixes does not count, they do.
         """
-        self.counts[peer] += self._learnable(column)
+        if not self.aggregated:
+            self.count(column, peer, 1)
 
     def disown(self, column: Column, peer: PublicKey) -> None:
         """
         Count prefixes that are no longer ours at a peer.
         """
-        self.counts[peer] -= self._learnable(column)
+        if not self.aggregated:
+            self.count(column, peer, -1)
+
+    def count(self, column: Column, peer: PublicKey, sign: int) -> None:
+        """
+        Count prefixes that a peer learns (1), or no longer has (-1).
+        """
+        self.counts[peer] += sign * self._learnable(column)
 
     def let_in(self, peers: set[PublicKey]) -> None:
         """
@@ -203,7 +214,7 @@ class Interface:
         """
         Count the learned prefixes anew, after the ledger was read or the derived addresses have changed.
         """
-        ours = self.ledger.ours
+        ours = self.aggregated.given if self.aggregated else self.ledger.ours
         self.counts = Counter(ours.counts())
         for prefix in self.gateways.derived:
             peer = ours.look(prefix)
@@ -233,6 +244,19 @@ class Interface:
             self.recount()
             self.dirty.update(changed)
         return changed
+
+    def set_policy(self, policy: Policy) -> None:
+        """
+        Take other settings.
+        """
+        turned = policy.aggregate != self.policy.aggregate
+        self.policy = policy
+        self.small_dirty = True
+        if turned:
+            self.aggregated = Aggregated() if policy.aggregate else None
+            self.recount()
+        self.refresh_gateways()
+        self.reselect()
 
     def reselect(self) -> None:
         """

@@ -95,7 +95,7 @@ def plan(interface: Interface, rib: Rib, decide: Decide, alike: Alike) -> Plan:
     while batch := interface.dirty.drain():  # a prefix that gives up its place lets others in
         work = _Work(interface, result)
         for column in batch:
-            fresh = _undecided(result, column, left)
+            fresh = undecided(result.decided, column, left)
             if len(fresh) > FEW and interface.policy.by_situation:
                 sorted_out = moves(interface, rib, fresh, decide)
                 work.move(sorted_out)
@@ -105,7 +105,7 @@ def plan(interface: Interface, rib: Rib, decide: Decide, alike: Alike) -> Plan:
                     prefix = cl.first(part)
                     standing = interface.standing(prefix)
                     decision = decide(prefix, standing)
-                    room = interface.room(standing, decision.verdict)
+                    room = len(part) if interface.aggregated else interface.room(standing, decision.verdict)
                     work.take_up(part[:room], standing, decision)
                     part = part[room:]  # noqa: PLW2901 - what is left is judged again
         work.finish()
@@ -113,16 +113,18 @@ def plan(interface: Interface, rib: Rib, decide: Decide, alike: Alike) -> Plan:
     return result
 
 
-def _undecided(result: Plan, column: Column, left: list[Column]) -> Column:
-    """What of a column was not decided in this plan yet; the rest is left."""
+def undecided(decided: dict[int, Column], column: Column, left: list[Column]) -> Column:
+    """
+    What of a column was not decided yet, by family, and is from now on; the rest is left.
+    """
     family = cl.family(column)
-    decided = result.decided.get(family)
-    if decided is None:
-        result.decided[family] = column
+    known = decided.get(family)
+    if known is None:
+        decided[family] = column
         return column
-    fresh = cl.without(column, decided)
+    fresh = cl.without(column, known)
     left.append(cl.without(column, fresh))
-    result.decided[family] = cl.merged(decided, fresh)
+    decided[family] = cl.merged(known, fresh)
     return fresh
 
 

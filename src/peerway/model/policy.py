@@ -124,6 +124,7 @@ class Policy:
     default_route: bool = False
     max_prefixes: int = 0
     on_stop: OnStop = OnStop.KEEP
+    aggregate: bool = False
     peers: Mapping[PublicKey, PeerPolicy] = field(default_factory=dict)
 
     @property
@@ -138,8 +139,11 @@ class Policy:
 
     @property
     def by_situation(self) -> bool:
-        """Whether a verdict depends on nothing of the prefix itself: there is no limit, and no accept list."""
-        return not self.max_prefixes and all(peer.accept is None for peer in self.peers.values())
+        """
+        Whether a verdict depends on nothing of the prefix itself: there is no limit, no accept list, no aggregation.
+        """
+        open_to_all = all(peer.accept is None for peer in self.peers.values())
+        return not self.max_prefixes and not self.aggregate and open_to_all
 
     def peer(self, key: PublicKey) -> PeerPolicy:
         """The settings of a peer."""

@@ -42,15 +42,8 @@ def alike(interface: Interface, rib: Rib, column: Column, claimants: Claimants) 
     for at in range(len(gateways)):
         yield gateways[at : at + 1]
     column = cl.without(column, gateways)
-    signature = together(
-        (
-            rib.entries.find(column),
-            interface.held.find(column),
-            interface.ledger.ours.find(column),
-            interface.ledger.displaced.find(column),
-            kinds(column),
-        )
-    )
+    of_tables = [table.find(column) for table in interface.tables()]
+    signature = together((rib.entries.find(column), *of_tables, kinds(column)))
     for _, part in grouped(column, signature):
         yield from _by_acceptance(interface, part, claimants)
 

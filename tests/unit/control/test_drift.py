@@ -261,3 +261,20 @@ async def test_others_have_their_turn_between_slices(site: Site, monkeypatch: py
     assert await told(site) == []
     waiting.cancel()
     assert turns > 2 * len(many) // 100
+
+
+async def test_aggregation_is_computed_anew() -> None:
+    """An entry that is not what the routes make, and a prefix that was given amiss, are told."""
+    site = Site(policy=Policy(aggregate=True, peers=POLICY.peers))
+    for text in ("10.9.0.0/24", "10.9.1.0/24"):
+        site.table.user_add(px.parse(text), via(A))
+    await site.settle()
+    assert site.device.map.keys() >= {px.parse("10.9.0.0/23")}
+    assert await told(site) == []
+    state = site.interface.aggregated
+    assert state is not None
+    state.entries[NET] = B
+    assert "wg0: 10.9.0.0/24 is not what aggregation makes of the routes" in await told(site)
+    del state.entries[NET]
+    state.given[NET] = B
+    assert "wg0: 10.9.0.0/24 is not given to whom its routes name" in await told(site)

@@ -268,3 +268,16 @@ async def test_without_a_route_the_notes_of_the_prefix_are_told() -> None:
     steps = why(site, "10.9.0.1")["steps"]
     assert steps[0] == "The kernel has no route to 10.9.0.1: the packet ends here."
     assert steps[1] == f"wg0 would give it to {A.short}, who has 10.9.0.0/24 in its AllowedIPs."
+
+
+async def test_what_stands_for_a_route_is_explained() -> None:
+    """Where several routes are one AllowedIP, it is named, and the route that it stands for."""
+    site = Site(policy=Policy(aggregate=True))
+    reached(site)
+    for text in ("10.9.0.0/24", "10.9.1.0/24"):
+        site.table.user_add(px.parse(text), via(A))
+    await site.settle()
+    answer = why(site, "10.9.1.7")
+    assert answer["reachable"]
+    assert any("has 10.9.0.0/23 in its AllowedIPs (aggregated)" in step for step in answer["steps"])
+    assert "It stands for 10.9.1.0/24, which has the same peer: this interface aggregates." in answer["steps"]

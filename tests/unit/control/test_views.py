@@ -218,3 +218,22 @@ async def test_people_read_names() -> None:
     site = await settled(NAMED)
     assert views(site).peer_name(site.interface, A) == "berlin"
     assert views(site).peer_name(site.interface, C) == C.short
+
+
+async def test_aggregated_prefixes_are_told_beside_what_was_given() -> None:
+    """Each route's prefix has its entry, those without an AllowedIP say so, and what stands for them is listed."""
+    site = Site(policy=Policy(aggregate=True))
+    for text in ("10.9.0.0/24", "10.9.1.0/24", "10.9.2.0/24"):
+        site.table.user_add(px.parse(text), via(A))
+    await site.settle()
+    listed = {entry["prefix"]: entry for entry in map(json.loads, views(site).routes(None))}
+    told = {prefix: (entry["origin"], entry.get("aggregated", False)) for prefix, entry in listed.items()}
+    assert {prefix: what for prefix, what in told.items() if prefix.startswith("10.")} == {
+        "10.9.0.0/23": ("aggregated", False),
+        "10.9.0.0/24": ("learned", True),
+        "10.9.1.0/24": ("learned", True),
+        "10.9.2.0/24": ("learned", False),
+    }
+    assert {entry["owner"] for prefix, entry in listed.items() if prefix.startswith("10.")} == {str(A)}
+    counts = views(site).counts(site.interface)
+    assert (counts["learned"], counts["aggregated"], counts["derived"], counts["pinned"]) == (3, 2, 3, 0)
