@@ -32,7 +32,7 @@ demo: $(STAMP)
 	@$(VENV)/bin/peerway demo
 
 test: setup
-	@$(TIERS) check lab interop kernel bench
+	@PEERWAY_HISTORIES=3000 $(TIERS) check lab interop kernel bench
 
 check: $(STAMP)
 	@$(TIERS) check
