@@ -15,7 +15,9 @@ def chunks(groups: Iterable[Group], prefix_cost: int, peer_cost: int, budget: in
     """
     Cut groups into requests of at most `budget`, ordered by peer.
     """
-    ordered = sorted([group for group in groups if len(group[1])], key=itemgetter(0))
+    ordered = [group for group in groups if len(group[1])]
+    if len(ordered) > 1:
+        ordered.sort(key=itemgetter(0))
     if prefix_cost * sum([len(column) for _, column in ordered]) + peer_cost * len(ordered) <= budget:
         if ordered:
             yield ordered

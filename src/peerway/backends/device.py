@@ -65,11 +65,14 @@ class BaseDevice(ABC):
         Give and take AllowedIPs (model.ports.DeviceHandle.apply). What was done before an OSError stays done.
         """
         refusals: list[Refusal] = []
-        async with self._lock:
+        await self._lock.acquire()
+        try:
             if delta.add:
                 await self._give_all(delta.add, refusals)
             if delta.remove:
                 await self._remove(delta.remove, refusals)
+        finally:
+            self._lock.release()
         return refusals
 
     async def configure(self, config: DeviceConfig) -> None:

@@ -35,7 +35,7 @@ class LedgerFiles:
         except (FileExistsError, NotADirectoryError) as error:
             words = "a file is where a directory should be; set daemon.state_directory"
             raise OSError(error.errno, words, str(directory)) from None
-        self._open: dict[str, int] = {}
+        self._open: dict[str, tuple[int, int]] = {}  # descriptor and size; nobody else writes
         self._lock = -1
 
     def lock(self, name: str) -> bool:
@@ -67,16 +67,20 @@ class LedgerFiles:
         """
         Write at the end; half a write is cut off again. Raises OSError.
         """
-        descriptor = self._open.get(key)
-        if descriptor is None:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            descriptor = self._open[key] = os.open(self._path(key), flags, 0o600)
-        size = os.fstat(descriptor).st_size
+        descriptor, size = self._open.get(key) or self._opened(key)
         try:
-            _write_all(descriptor, data)
+            written = os.write(descriptor, data)
+            if written < len(data):
+                _write_all(descriptor, data[written:])
         except OSError:
             os.ftruncate(descriptor, size)
             raise
+        self._open[key] = descriptor, size + len(data)
+
+    def _opened(self, key: str) -> tuple[int, int]:
+        descriptor = os.open(self._path(key), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._open[key] = found = descriptor, os.fstat(descriptor).st_size
+        return found
 
     def replace(self, key: str, data: bytes) -> None:
         """
@@ -115,8 +119,8 @@ class LedgerFiles:
             self._lock = -1
 
     def _forget_descriptor(self, key: str) -> None:
-        descriptor = self._open.pop(key, None)
-        if descriptor is not None:
+        descriptor, _ = self._open.pop(key, (-1, 0))
+        if descriptor >= 0:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 

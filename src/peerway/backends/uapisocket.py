@@ -60,16 +60,19 @@ class UapiSocket:
         """
         Send all of it.
         """
-        try:
-            sent = self._socket.send(data)
-        except BlockingIOError:
-            sent = 0
+        sent = self.send_some(data)
         while sent < len(data):
             await self._wait(writable=True)
-            try:
-                sent += self._socket.send(memoryview(data)[sent:])
-            except BlockingIOError:
-                continue
+            sent += self.send_some(memoryview(data)[sent:])
+
+    def send_some(self, data: bytes | memoryview) -> int:
+        """
+        Send what can be sent at once; how many bytes it was.
+        """
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
 
     def receive_soon(self, most: int, seconds: float) -> bytes | None:
         """

@@ -106,33 +106,41 @@ class UserspaceDevice(BaseDevice):
 
     @override
     async def _send(self, request: bytes, meanwhile: Callable[[], None] | None = None) -> None:
-        await self._guard(self._set(request, meanwhile))
+        try:
+            await self._set(request, meanwhile)
+        except BaseException as error:  # noqa: BLE001 - it is raised again, perhaps in other words
+            raise self._broken(error) from None
 
     @override
     def _refused(self, error: OSError) -> bool:
         return isinstance(error, RefusedError)
 
     async def _guard(self, steps: Coroutine[None, None, T]) -> T:
-        """Whatever goes wrong, the connection is out of step then."""
         try:
             return await steps
-        except TimeoutError:
-            self._close()
+        except BaseException as error:  # noqa: BLE001 - it is raised again, perhaps in other words
+            raise self._broken(error) from None
+
+    def _broken(self, error: BaseException) -> BaseException:
+        """Whatever went wrong, the connection is out of step then. Returns what to tell."""
+        self._close()
+        if isinstance(error, TimeoutError):
             words = f"{self.name}: the userspace WireGuard at {self._path} gave no answer in {TIMEOUT} s"
-            raise OSError(errno.ETIMEDOUT, words) from None
-        except RemoteProtocolError as error:
-            self._close()
-            raise OSError(errno.EPROTO, f"{self.name}: {error}") from error
-        except BaseException:
-            self._close()
-            raise
+            return OSError(errno.ETIMEDOUT, words)
+        if isinstance(error, RemoteProtocolError):
+            return OSError(errno.EPROTO, f"{self.name}: {error}")
+        return error
 
     async def _ask(self, request: bytes) -> None:
         self._may_be_dead = self._socket is not None
         sock = self._socket or await self._connected()
         self._asked = request
-        with contextlib.suppress(ConnectionError):  # which is seen where the answer is waited for
-            await sock.send(request)
+        try:
+            sent = sock.send_some(request)
+            if sent < len(request):
+                await sock.send(request[sent:])
+        except ConnectionError:
+            pass  # which is seen where the answer is waited for
 
     async def _set(self, request: bytes, meanwhile: Callable[[], None] | None) -> None:
         await self._ask(request)
@@ -141,7 +149,7 @@ class UserspaceDevice(BaseDevice):
             meanwhile()
             await asyncio.sleep(0)  # the program works while others have their turn
             hurry = HURRY_LONG
-        heard = await self._part(hurry)
+        heard = await self._part(hurry, SHORT)
         while heard != uapi.DONE and not self._is_whole(heard):
             heard += await self._part(hurry)
 
@@ -170,15 +178,17 @@ class UserspaceDevice(BaseDevice):
         self._check(answer)
         return answer
 
-    async def _part(self, hurry: float) -> bytes:
+    async def _part(self, hurry: float, most: int = PART) -> bytes:
         """The next part of an answer. Raises OSError ENODEV at its end."""
         sock = self._socket
         part: bytes | None = b""
         if sock:
-            with contextlib.suppress(ConnectionError):
-                part = sock.receive_soon(PART, hurry) if hurry else None
+            try:
+                part = sock.receive_soon(most, hurry) if hurry else None
                 if part is None:
-                    part = await sock.receive(PART)
+                    part = await sock.receive(most)
+            except ConnectionError:
+                part = b""
         if part:
             self._may_be_dead = False
             return part

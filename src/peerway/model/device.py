@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -70,8 +71,7 @@ class Reading:
     allowed_ips: AllowedIPs
 
 
-@dataclass(frozen=True, slots=True)
-class AllowedIPsDelta:
+class AllowedIPsDelta(NamedTuple):
     """
     Changes to the AllowedIPs of one device. `add` gives a prefix to a peer, which takes it from any other
     atomically; `remove` takes it from the peer that is named. Adds are done first, removals last.

@@ -8,9 +8,8 @@ process killed at any instant leaves at most too many candidates, and the device
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from peerway.model.columns import Column
 from peerway.model.device import AllowedIPs
@@ -30,8 +29,7 @@ class Op(IntEnum):
     RETURNED = 5  # no longer displaced
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Record:
+class Record(NamedTuple):
     """
     One thing said about many prefixes of one family, sorted and without doubles, at one peer.
     """

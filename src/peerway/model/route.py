@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from peerway.model.columns import Codes, Column
 from peerway.model.prefix import Prefix
@@ -68,8 +68,7 @@ class RouteChangeKind(Enum):
     DELETED = "deleted"
 
 
-@dataclass(frozen=True, slots=True)
-class RouteChange:
+class RouteChange(NamedTuple):
     """
     One RTM_NEWROUTE or RTM_DELROUTE notification.
     """

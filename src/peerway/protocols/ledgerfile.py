@@ -36,10 +36,9 @@ def encode(records: Iterable[Record]) -> bytes:
     One block for these records, or nothing for none.
     """
     parts: list[bytes] = []
-    for record in records:
-        family = cl.family(record.column)
-        parts.append(GROUP.pack(record.op, family, bytes(record.peer), len(record.column)))
-        parts.append(record.column.astype(STORED[family], copy=False).tobytes())
+    for op, peer, column in records:
+        family = AF_INET if column.dtype == cl.IPV4 else AF_INET6
+        parts += GROUP.pack(op, family, peer, len(column)), column.astype(STORED[family], copy=False).tobytes()
     body = b"".join(parts)
     return BLOCK.pack(len(body), zlib.crc32(body)) + body if body else b""
 

@@ -8,13 +8,13 @@ from typing import Final
 import numpy as np
 
 from peerway.model.ports import Change, Gap
-from peerway.model.prefix import AF_INET, AF_INET6
-from peerway.model.route import KINDS, RT_TABLE_LOCAL, RouteChange, RouteColumns
+from peerway.model.prefix import AF_INET, AF_INET6, V6, Prefix
+from peerway.model.route import KINDS, RT_TABLE_LOCAL, RouteChange, RouteChangeKind, RouteColumns
 from peerway.protocols import netlink as nl
 from peerway.protocols import rtlink, rtnexthop, rtroute
 from peerway.protocols.errors import RemoteProtocolError
 from peerway.protocols.nlstream import Block, Places, Words, alike
-from peerway.protocols.rtdecoder import RouteDecoder, change_kind
+from peerway.protocols.rtdecoder import KNOWN_LIMIT, Found, RouteDecoder, change_kind
 from peerway.protocols.rtrows import RouteRows, compact
 
 MANY: Final = 24
@@ -23,6 +23,9 @@ MANY: Final = 24
 _ROUTES: Final = (rtroute.RTM_NEWROUTE, rtroute.RTM_DELROUTE)
 _OWN_TYPES: Final = frozenset({2, 3, 4, 5})  # local, broadcast, anycast, multicast: made with addresses
 _OWN: Final = np.array([kind in _OWN_TYPES for kind in range(256)])
+_PAYLOAD: Final = nl.HEADER.size
+_ADDRESS: Final = _PAYLOAD + 24  # of an IPv4 route whose RTA_DST stands behind one attribute of eight bytes
+_BEHIND: Final = _ADDRESS + 4
 _TABLE: Final = nl.HEADER.size + 4
 _TYPE: Final = nl.HEADER.size + 7
 # By the last bit of the message's type, and the four flags that count.
@@ -40,15 +43,36 @@ class ChangeReader:
 
     def __init__(self, decoder: RouteDecoder, rows: RouteRows) -> None:
         self._decoder, self._rows = decoder, rows
+        self._known: dict[bytes, tuple[RouteChangeKind, Found]] = {}
 
     def read_few(self, datagrams: Iterable[bytes]) -> list[Change | Gap]:
         """
         Read datagrams one by one. One that cannot be read is a Gap.
+
+        What a datagram means that is one IPv4 route lies under all its bytes but sequence number, port and address.
         """
         changes: list[Change | Gap] = []
         for datagram in datagrams:
-            self._read_datagram(datagram, changes)
+            key = datagram[:8] + datagram[_PAYLOAD:_ADDRESS] + datagram[_BEHIND:]
+            known = self._known.get(key)
+            if known is None:
+                before = len(changes)
+                self._read_datagram(datagram, changes)
+                if len(changes) == before + 1:
+                    self._learn(key, datagram[_PAYLOAD:], changes[-1])
+                continue
+            kind, (path, mask, family_length) = known
+            number = int.from_bytes(datagram[_ADDRESS:_BEHIND], "big") & mask
+            changes.append(RouteChange(kind, Prefix(number << 8 | family_length), path))
         return changes
+
+    def _learn(self, key: bytes, payload: bytes, change: Change | Gap) -> None:
+        found = self._decoder.known.get(payload[:24] + payload[28:])
+        if found is None or not isinstance(change, RouteChange) or change.prefix >= V6:
+            return
+        if len(self._known) >= KNOWN_LIMIT:
+            self._known.clear()
+        self._known[key] = change.kind, found
 
     def read(self, words: Words, sizes: Sequence[int]) -> list[Change | Gap]:
         """

@@ -6,6 +6,7 @@ Source: https://www.wireguard.com/xplatform/
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from peerway.model import prefix as px
 from peerway.model.columns import Column
@@ -88,12 +89,17 @@ def _hex(secret: Secret) -> str:
     return secret.reveal().hex()
 
 
+@lru_cache(maxsize=1 << 12)
+def _head(key: PublicKey) -> bytes:
+    return b"public_key=%b\nupdate_only=true\n" % key.hex().encode()
+
+
 def _blocks(groups: Iterable[Group], verb: bytes) -> bytes:
     parts = [b"set=1\n"]
     last = None
     for key, column in groups:
         if key != last:
-            parts.append(b"public_key=%b\nupdate_only=true\n" % key.hex().encode())
+            parts.append(_head(key))
             last = key
         parts.append(uapi_text.lines(verb, column))
     parts.append(b"\n")

@@ -80,6 +80,7 @@ def test_many_at_once_mean_what_they_mean_one_by_one(datagrams: list[bytes]) -> 
     """Kinds, order, what is left out and how many could not be read: all as if each had come alone."""
     alone = reader()
     one_by_one = alone.read_few(datagrams)
+    assert alone.read_few(datagrams) == one_by_one  # from memory
     assert apart(reader().read(*words_of(datagrams))) == apart(one_by_one)
 
 
