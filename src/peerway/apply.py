@@ -22,6 +22,7 @@ from peerway.model.plan import Plan, settle
 from peerway.model.ports import DeviceHandle, Refusal, RoutingTable
 from peerway.model.prefix import Prefix
 from peerway.model.route import RouteGroup
+from peerway.model.sheaves import together
 from peerway.records import Records
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,8 @@ class Applier:
             return False
         interface.errors.pop("apply", None)
         self._take_result(interface, todo, delta, refusals)
-        await self._change_routes(interface, todo)
+        if todo.add_routes or todo.delete_routes:
+            await self._change_routes(interface, todo)
         self._remember(interface, todo, whole=not refusals)
         return True
 
@@ -75,21 +77,23 @@ class Applier:
         held = interface.held
         refused = {refusal.prefix: refusal.reason for refusal in refusals}
         before = self._before(interface, todo)
-        stays = [(prefix, held.look(prefix)) for prefix in refused]
+        stays = [(prefix, held.look(prefix)) for prefix in refused] if refused else ()
         held.put_groups(delta.add)
-        held.put_groups(
-            [(None, part) for peer, column in delta.remove for who, part in held.groups(column) if who == peer]
-        )
-        for prefix, owner in stays:
-            if owner is None:
-                held.drop(prefix)
-            else:
-                held[prefix] = owner
-        interface.failures.update(refused)
+        if delta.remove:
+            held.put_groups(
+                [(None, part) for peer, column in delta.remove for who, part in held.groups(column) if who == peer]
+            )
         if refused:
+            for prefix, owner in stays:
+                if owner is None:
+                    held.drop(prefix)
+                else:
+                    held[prefix] = owner
+            interface.failures.update(refused)
             settle(interface, todo, cl.columns(refused))
             self._tell_refused(interface, delta, refused)
-        self._tell(interface, before)
+        if before:
+            self._tell(interface, before)
 
     def _tell_refused(self, interface: Interface, delta: AllowedIPsDelta, refused: dict[Prefix, str]) -> None:
         for peer, column in (*delta.add, *delta.remove):
@@ -101,7 +105,8 @@ class Applier:
         """Who has the prefixes that are about to change, if anybody wants to know."""
         if not self.listening():
             return {}
-        return {prefix: interface.held.look(prefix) for column in todo.before.columns() for prefix in cl.each(column)}
+        columns = together(todo.before)
+        return {prefix: interface.held.look(prefix) for column in columns for prefix in cl.each(column)}
 
     def _tell(self, interface: Interface, before: dict[Prefix, PublicKey | None]) -> None:
         for event in allowed_ip_events(interface.name, before.get, interface.held.look, before):
@@ -120,9 +125,7 @@ class Applier:
             interface.errors["read"] = f"cannot read the device: {again.strerror or again}"
             return
         before = self._before(interface, todo)
-        for (
-            column
-        ) in todo.before.columns():  # others' changes elsewhere are left for the next reading, which tells them
+        for column in together(todo.before):  # what others changed elsewhere is told by the next reading
             interface.hold(column, reading.allowed_ips)
         self._tell(interface, before)
         self.settle(interface)
@@ -133,14 +136,12 @@ class Applier:
         candidates than there are, and nothing more is planned.
         """
         todo = self.unsettled.pop(interface.ifindex)
-        settle(interface, todo, todo.before.columns())
+        settle(interface, todo, together(todo.before))
         self._remember(interface, todo, whole=False)
 
     async def _change_routes(self, interface: Interface, todo: Plan) -> None:
         """Make before break: a route with another next hop is appended before the former one goes."""
-        if not todo.add_routes and not todo.delete_routes:
-            return
-        replaced = {cl.family(column): column for column in todo.delete_routes.columns()}
+        replaced = {cl.family(column): column for column in together(todo.delete_routes)}
         fresh: list[RouteGroup] = []
         moved: list[RouteGroup] = []
         for path, column in todo.add_routes:

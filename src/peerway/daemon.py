@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Container
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -175,16 +176,16 @@ class Daemon:
         gc.freeze()  # what is here now stays: not looked at again while a change waits
         notify("READY=1")
         while not self.stopping.is_set():
-            waiting.watch(engine.watcher.descriptors())
-            await waiting.until(engine.deadline)
-            await self._round(engine)
+            if engine.watcher.moved:
+                waiting.watch(engine.watcher.descriptors())
+            await self._round(engine, await waiting.until(engine.deadline))
         waiting.close()
         notify("STOPPING=1")
         await engine.stop()
 
-    async def _round(self, engine: Engine) -> None:
+    async def _round(self, engine: Engine, news: Container[int] | None = None) -> None:
         try:
-            await engine.step()
+            await engine.step(news)
         except OSError as error:  # the kernel did not answer as it should: what is held may be old
             log.error("everything is read again in a second: %s", error)  # noqa: TRY400 - the sentence says all
             engine.watcher.look_again()

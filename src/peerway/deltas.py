@@ -58,13 +58,14 @@ class Deltas:
                 assert_never(change)
 
     def _take_route(self, change: RouteChange) -> None:
-        rib = self.world.rib
-        before = rib.paths(change.prefix)
+        rib, prefix = self.world.rib, change.prefix
+        before = rib.paths(prefix) if self.listening() else None
         if not rib.apply(change):
             return
         for interface in self.world.interfaces.values():
-            interface.dirty.add(change.prefix)
-        self._tell_routes(change.prefix, before)
+            interface.dirty.add(prefix)
+        if before is not None:
+            self._tell_routes(prefix, before)
 
     def _take_burst(self, burst: RouteColumns) -> None:
         if self.listening() and burst.kinds is not None:  # each is told, with what was before it
@@ -77,8 +78,6 @@ class Deltas:
             interface.dirty.add_columns([differ])
 
     def _tell_routes(self, prefix: Prefix, before: tuple[Path, ...]) -> None:
-        if not self.listening():
-            return
         after = self.world.rib.paths(prefix)
         for interface in self.world.interfaces.values():
             old, new = (tuple(p for p in paths if self._through(interface, p)) for paths in (before, after))

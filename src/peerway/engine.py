@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
+from functools import partial
 
 from peerway.apply import Applier
 from peerway.features.addresses import disturbs
@@ -69,9 +70,13 @@ class Engine:
         """
         When there is something to do without being woken.
         """
-        if self.watcher.restless or any(i.small_dirty or self._is_waiting(i) for i in self.world.interfaces.values()):
+        if self.watcher.restless:
             return 0.0
-        return min([self.watcher.deadline, *self._retry_at.values()])
+        for interface in self.world.interfaces.values():
+            if interface.small_dirty or self._is_waiting(interface):
+                return 0.0
+        due = self.watcher.deadline
+        return min(due, *self._retry_at.values()) if self._retry_at else due
 
     def _is_waiting(self, interface: Interface) -> bool:
         return bool(interface.dirty) and interface.ifindex not in self._applier.unsettled
@@ -98,15 +103,19 @@ class Engine:
         self.wake()
         await done
 
-    async def step(self) -> None:
+    async def step(self, news: Container[int] | None = None) -> None:
         """
-        One round: take in what is to be seen, and bring every interface to what is wanted.
+        One round: take in what is to be seen, and bring every interface to what is wanted. `news` are the descriptors
+        at which something waits, None if that is not known.
         """
         rounds, self._rounds = self._rounds, []
-        await self.watcher.look()
-        self._welcome()
+        await self.watcher.look(news)
+        readings = self.watcher.readings
+        if readings.started or readings.stopped or self._first:
+            self._welcome()
         for interface in list(self.world.interfaces.values()):
-            self._retry(interface)
+            if self._retry_at:
+                self._retry(interface)
             if interface.small_dirty:
                 interface.small_dirty = False
                 self._bring_addresses(interface)
@@ -116,6 +125,10 @@ class Engine:
                 await self._bring(interface)
         if self._large:
             self._save_memory()
+        if rounds:
+            self._end(rounds)
+
+    def _end(self, rounds: list[asyncio.Future[None]]) -> None:
         if any(map(self._is_waiting, self.world.interfaces.values())):  # what a plan left to the next one
             self._rounds = [*rounds, *self._rounds]
             return
@@ -196,12 +209,11 @@ class Engine:
             left = aggregate(
                 interface, interface.aggregated, lambda prefix: council.verdict(interface, prefix), parts, claimants
             )
-        todo = plan(
-            interface, self.world.rib, lambda prefix, standing: council.decide(interface, prefix, standing), parts
-        )
+        todo = plan(interface, self.world.rib, partial(council.decide, interface), parts)
         interface.dirty.add_columns(left)
-        for column in todo.decided.values() if interface.failures else ():
-            interface.failures.put(column, None)
+        if interface.failures:
+            for column in todo.decided.values():
+                interface.failures.put(column, None)
         if todo and not await self._applier.apply(
             interface, self.watcher.readings.watched[interface.ifindex].handle, todo
         ):
@@ -240,9 +252,10 @@ class Engine:
             for peer, some in ours.groups(whole):
                 for waiting, part in displaced.groups(some):
                     if waiting is not None:
-                        todo.give.add(waiting, part)
+                        todo.give.append((waiting, part))
                     elif peer is not None:
-                        todo.take.add(peer, part)
+                        todo.take.append((peer, part))
+        todo.tie()
         own = [*self.world.all_own_routes(interface)]
         protocol = interface.policy.route_protocol
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from peerway.model import columns as cl
@@ -63,28 +63,32 @@ class Readings:
         self.stopped: list[Interface] = []
         self.policies, self.poll_interval = policies, poll_interval
         self.dump_due = self.find_due = False
+        self.moved = False  # whether `descriptors` are others by now
         self._finds_at: list[float] = []
         self._devices, self._tap = devices, tap
         self._publish, self._clock = publish, clock
 
-    def take_hints(self) -> None:
+    def take_hints(self, news: Container[int] | None = None) -> None:
         """
-        Read what the socket directory and the tap say.
+        Read what the socket directory and the tap say, as far as `news` has their descriptors (None: both).
         """
-        now = self._clock()
-        if self._devices.fileno() is not None and self._devices.read_hints():
+        directory = self._devices.fileno()
+        if directory is not None and (news is None or directory in news) and self._devices.read_hints():
             self.find_due = True
-            self._finds_at = [now + after for after in FIND_AGAIN]
-        while self._finds_at and self._finds_at[0] <= now:
+            self._finds_at = [self._clock() + after for after in FIND_AGAIN]
+        while self._finds_at and self._finds_at[0] <= self._clock():
             self.find_due = True
             self._finds_at.pop(0)
-        if self._tap is None:
-            return
+        if self._tap is not None and (news is None or self._tap.fileno() in news):
+            self._take_tap(self._tap)
+
+    def _take_tap(self, tap: DeviceTap) -> None:
+        hints: set[int | str] | None = None
         try:
-            hints = self._tap.read_hints()
+            hints = tap.read_hints()
         except OSError as error:
             log.warning("the nlmon tap is lost (%s): changes of other programs are found by polling", error)
-            self._tap, hints = None, None
+            self._tap, self.moved = None, True
         for ifindex, watched in self.watched.items():
             if hints is None or ifindex in hints or watched.handle.name in hints:
                 watched.due = 0.0
@@ -94,7 +98,10 @@ class Readings:
         """
         When the next reading is due, or the next look for devices; infinity without any.
         """
-        return min([*(watched.due for watched in self.watched.values()), *self._finds_at[:1]], default=math.inf)
+        due = self._finds_at[0] if self._finds_at else math.inf
+        for watched in self.watched.values():
+            due = min(due, watched.due)
+        return due
 
     def descriptors(self) -> list[int]:
         """
@@ -124,9 +131,11 @@ class Readings:
         Before something is given: read a device again that a tap says was changed, or that no tap covers, if its share
         of time allows. What somebody pinned a moment ago would else be taken unseen, and nobody would know.
         """
-        self.take_hints()
-        watched, now = self.watched[interface.ifindex], self._clock()
+        watched = self.watched[interface.ifindex]
         covered = self._tap is not None and watched.handle.backend is Backend.KERNEL
+        if covered:
+            self.take_hints()
+        now = self._clock()
         if watched.due <= now or (not covered and now - watched.begun >= CARE_SHARE * watched.cost):
             await self._read(watched)
 

@@ -25,16 +25,23 @@ class Waiting:
         Only in a running event loop.
         """
         self._loop = asyncio.get_running_loop()
-        self._woken = asyncio.Event()
+        self._woken = False
+        self._called = False  # woken by somebody, not by a descriptor or the clock
+        self._news: set[int] = set()
+        self._waiter: asyncio.Future[None] | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None  # at the deadline or before it
         self._epoll = select.epoll()
         self._left = select.poll()
         self._watched: set[int] = set()
-        self._loop.add_reader(self._epoll.fileno(), self._news)
+        self._loop.add_reader(self._epoll.fileno(), self._hear)
 
     def close(self) -> None:
         """
         Watch nothing any more.
         """
+        if self._timer is not None:
+            self._timer.cancel()
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
@@ -42,7 +49,13 @@ class Waiting:
         """
         End the wait, or the next one if nobody waits now.
         """
-        self._woken.set()
+        self._called = True
+        self._end()
+
+    def _end(self) -> None:
+        self._woken = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def watch(self, descriptors: Iterable[int]) -> None:
         """
@@ -65,21 +78,44 @@ class Waiting:
             self._epoll.register(descriptor, EVENTS)
         self._watched = wanted
 
-    async def until(self, deadline: float) -> None:
+    async def until(self, deadline: float) -> set[int] | None:
         """
-        Return at a deadline of the loop's clock (time.monotonic), or as soon as there is news.
+        Return at a deadline of the loop's clock (time.monotonic), or as soon as there is news: the descriptors that
+        have some. None if somebody called.
         """
-        if self._left.poll(0):
-            self._woken.set()
-        if self._woken.is_set():
-            await asyncio.sleep(0)  # a set event is no pause, and news without end must leave others their turn
-        timer = self._loop.call_at(deadline, self._woken.set)
-        try:
-            await self._woken.wait()
-        finally:
-            timer.cancel()
-            self._woken.clear()
+        left = self._left.poll(0)
+        if left:
+            self._news.update([descriptor for descriptor, _ in left])
+        if left or self._woken or deadline <= self._loop.time():
+            await asyncio.sleep(0)  # news without end must leave others their turn
+        else:
+            self._arm(deadline)
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        news = None if self._called else self._news
+        self._news, self._woken, self._called = set(), False, False
+        return news
 
-    def _news(self) -> None:
-        self._epoll.poll(0)
-        self._woken.set()
+    def _arm(self, deadline: float) -> None:
+        """One timer serves for many waits: it is set anew when it has run out, or would be late."""
+        self._deadline = deadline
+        if self._timer is None or self._timer.when() > deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return  # the next wait begins with a look at its deadline
+        if self._deadline > self._loop.time():
+            self._arm(self._deadline)
+        else:
+            self._end()
+
+    def _hear(self) -> None:
+        self._news.update([descriptor for descriptor, _ in self._epoll.poll(0)])
+        self._end()

@@ -8,7 +8,7 @@ compared with what is held, and nothing is torn down meanwhile.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 import numpy as np
 
@@ -55,6 +55,7 @@ class Watcher:
         self._table, self._publish, self._clock = table, publish, clock
         self._audit_at = 0.0
         self._first = True
+        self._moved = True
 
     @property
     def deadline(self) -> float:
@@ -67,7 +68,15 @@ class Watcher:
         """
         What is readable when there is something to look at.
         """
+        self._moved = self.readings.moved = False
         return [self._table.fileno(), *self.readings.descriptors()]
+
+    @property
+    def moved(self) -> bool:
+        """
+        Whether `descriptors` may be other files than when they were asked for.
+        """
+        return self._moved or self.readings.moved
 
     @property
     def restless(self) -> bool:
@@ -88,7 +97,7 @@ class Watcher:
         """
         Read everything anew at the next look.
         """
-        self.deltas.find_due = self.deltas.dump_due = True
+        self.deltas.find_due = self.deltas.dump_due = self._moved = True
         self.readings.all_due()
 
     def read_soon(self, ifindex: int) -> None:
@@ -104,19 +113,22 @@ class Watcher:
         """
         self.readings.set_policies(policies, poll_interval)
 
-    async def look(self) -> None:
+    async def look(self, news: Container[int] | None = None) -> None:
         """
-        Take in all that is to be seen now.
+        Take in all that is to be seen now. `news` are the descriptors at which something waits, None if that is not
+        known; notifications are read in any case.
         """
         if self._first:  # notifications that wait already tell of some links, not of all
             self._first = False
             self.deltas.take_links(self._table.links())
         self._take(self._table.read_changes())
-        self.readings.take_hints()
+        readings = self.readings
+        readings.take_hints(news)
         if self._find_due:
             self.deltas.find_due = False
-            await self.readings.find()
-        await self.readings.read_due()
+            await readings.find()
+        if readings.deadline <= self._clock():
+            await readings.read_due()
         if self._dump_due:
             self._dump()
         elif self._clock() >= self._audit_at:
@@ -133,7 +145,7 @@ class Watcher:
             if isinstance(change, Gap):
                 log.warning("notifications were lost (%s): everything is read again", change.reason)
                 self._publish(ev.StreamBroken("", change.reason))
-                self.deltas.find_due = self.deltas.dump_due = True  # devices have another stream
+                self.deltas.find_due = self.deltas.dump_due = self._moved = True  # devices have another stream
             else:
                 self.deltas.take(change)
 

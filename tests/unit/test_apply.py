@@ -238,7 +238,7 @@ async def test_a_full_store_behind_is_an_error_only(bench: Bench) -> None:
 
 
 def sheaves(*items: tuple[Prefix, K]) -> Sheaves[K]:
-    return Sheaves(groups(items))
+    return [*groups(items)]
 
 
 async def test_nothing_for_the_device_asks_nothing_of_it(bench: Bench) -> None:

@@ -164,6 +164,7 @@ async def test_a_lost_tap_is_told_once_and_done_without(bench: Bench, caplog: py
     bench.readings.take_hints()
     bench.readings.take_hints()
     assert caplog.text.count("the nlmon tap is lost") == 1
+    assert bench.readings.moved
     assert bench.readings.descriptors() == [5]
 
 

@@ -124,3 +124,31 @@ async def test_a_number_that_is_another_file_by_now_is_watched() -> None:
     waiting.close()
     for descriptor in (first, writer, other, other_writer):
         os.close(descriptor)
+
+
+async def test_a_wait_tells_where_news_are(waiting: Waiting, pipe: tuple[int, int]) -> None:
+    """The descriptors with news, whether they came before or during the wait; none at a deadline, None after a call."""
+    waiting.watch([pipe[0]])
+    os.write(pipe[1], b"x")
+    assert await waiting.until(time.monotonic() + LONG) == {pipe[0]}
+    os.read(pipe[0], 10)
+    assert await waiting.until(time.monotonic() + 0.001) == set()
+    asyncio.get_running_loop().call_later(0.001, os.write, pipe[1], b"x")
+    assert await waiting.until(time.monotonic() + LONG) == {pipe[0]}
+    waiting.wake()
+    assert await waiting.until(time.monotonic() + LONG) is None
+    waiting.close()
+
+
+@pytest.mark.parametrize(("first", "second"), [(LONG, 0.01), (0.01, 0.02)])
+async def test_the_last_deadline_counts(waiting: Waiting, pipe: tuple[int, int], first: float, second: float) -> None:
+    """A timer of an earlier wait neither delays the next one nor ends it too soon."""
+    waiting.watch([pipe[0]])
+    begin = time.monotonic()
+    waiting._loop.call_soon(os.write, pipe[1], b"x")
+    assert await waiting.until(begin + first) == {pipe[0]}
+    os.read(pipe[0], 10)
+    async with asyncio.timeout(5):
+        assert await waiting.until(begin + second) == set()
+    assert time.monotonic() >= begin + second
+    waiting.close()

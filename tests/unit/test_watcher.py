@@ -351,3 +351,30 @@ async def test_new_settings_reach_interfaces_that_stand(site: Site) -> None:
     site.watcher.set_policies(lambda _: other, 7.0)
     assert site.interface.policy is other
     assert site.watcher.readings.poll_interval == 7.0
+
+
+async def test_only_where_news_are_is_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that knows where something waits asks the socket directory only if it waits there."""
+    asked: list[bool] = []
+    monkeypatch.setattr(site.devices, "fileno", lambda: 5)
+    monkeypatch.setattr(site.devices, "read_hints", lambda: asked.append(True))
+    await site.watcher.look({4})
+    assert not asked
+    await site.watcher.look({4, 5})
+    await site.watcher.look(None)
+    assert len(asked) == 2
+
+
+async def test_after_a_loss_the_descriptors_are_others(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits is told when the table may have another socket, and when all is to be read anew."""
+    monkeypatch.setattr(site.table, "fileno", lambda: 4)
+    site.watcher.descriptors()
+    await site.watcher.look()
+    assert not site.watcher.moved
+    site.table.lose_notifications()
+    await site.watcher.look()
+    assert site.watcher.moved
+    assert site.watcher.descriptors() == [4]
+    assert not site.watcher.moved
+    site.watcher.look_again()
+    assert site.watcher.moved

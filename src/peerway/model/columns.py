@@ -49,6 +49,13 @@ def make(of: int, prefixes: Sequence[Prefix]) -> Column:
     return np.frombuffer(b"".join([(prefix ^ V6).to_bytes(WIDTH, "big") for prefix in prefixes]), IPV6)
 
 
+def one(prefix: Prefix) -> Column:
+    """
+    A column of one prefix.
+    """
+    return make(AF_INET if prefix < V6 else AF_INET6, (prefix,))
+
+
 def columns(prefixes: Iterable[Prefix]) -> list[Column]:
     """
     Prefixes as sorted columns without doubles, one for each family that has any.
@@ -82,7 +89,10 @@ def first(column: Column) -> Prefix:
     """
     The first prefix of a column that has one.
     """
-    return prefixes(column[:1])[0]
+    if column.dtype == IPV4:
+        number: Prefix = column.item(0)
+        return number
+    return Prefix(V6 | int.from_bytes(column[:1].tobytes(), "big"))
 
 
 def octets(column: Column) -> npt.NDArray[np.uint8]:

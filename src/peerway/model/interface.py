@@ -34,6 +34,7 @@ class Interface:
 
     def __init__(self, link: Link, device: Device, policy: Policy, nexthops: Nexthops) -> None:
         self.link = link
+        self.ifindex = link.ifindex  # which stays when it is renamed
         self.device = device
         self.policy = policy
         self.held: AllowedIPs = Table()
@@ -57,13 +58,6 @@ class Interface:
         The interface's present name.
         """
         return self.link.name
-
-    @property
-    def ifindex(self) -> int:
-        """
-        The interface's index, which stays when it is renamed.
-        """
-        return self.link.ifindex
 
     def pinned(self, prefix: Prefix) -> PublicKey | None:
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -18,7 +18,7 @@ from peerway.model.ownership import Origin, Verdict
 from peerway.model.prefix import Prefix
 from peerway.model.rib import Rib
 from peerway.model.route import Path
-from peerway.model.sheaves import Sheaves
+from peerway.model.sheaves import Sheaves, tied
 from peerway.model.table import Table
 
 FEW: Final = 16  # prefixes that are not worth sorting out
@@ -37,15 +37,24 @@ class Plan:
     """
 
     unwritten: list[Record] = field(default_factory=list)
-    ahead: Sheaves[tuple[Op, PublicKey]] = field(default_factory=Sheaves)
-    give: Sheaves[PublicKey] = field(default_factory=Sheaves)
-    take: Sheaves[PublicKey] = field(default_factory=Sheaves)
-    behind: Sheaves[tuple[Op, PublicKey]] = field(default_factory=Sheaves)
-    add_routes: Sheaves[Path] = field(default_factory=Sheaves)
-    delete_routes: Sheaves[Path] = field(default_factory=Sheaves)
-    before: Sheaves[Standing] = field(default_factory=Sheaves)
-    ours: Sheaves[PublicKey] = field(default_factory=Sheaves)
+    ahead: Sheaves[tuple[Op, PublicKey]] = field(default_factory=list)
+    give: Sheaves[PublicKey] = field(default_factory=list)
+    take: Sheaves[PublicKey] = field(default_factory=list)
+    behind: Sheaves[tuple[Op, PublicKey]] = field(default_factory=list)
+    add_routes: Sheaves[Path] = field(default_factory=list)
+    delete_routes: Sheaves[Path] = field(default_factory=list)
+    before: Sheaves[Standing] = field(default_factory=list)
+    ours: Sheaves[PublicKey] = field(default_factory=list)
     decided: dict[int, Column] = field(default_factory=dict)
+
+    def tie(self) -> None:
+        """
+        Make one part of all that goes to, or comes from, the same.
+        """
+        self.ahead, self.behind = tied(self.ahead), tied(self.behind)
+        self.give, self.take = tied(self.give), tied(self.take)
+        self.add_routes, self.delete_routes = tied(self.add_routes), tied(self.delete_routes)
+        self.before, self.ours = tied(self.before), tied(self.ours)
 
     @property
     def delta(self) -> AllowedIPsDelta:
@@ -100,7 +109,7 @@ def plan(interface: Interface, rib: Rib, decide: Decide, alike: Alike) -> Plan:
                 sorted_out = moves(interface, rib, fresh, decide)
                 work.move(sorted_out)
                 fresh = sorted_out.rest
-            for part in alike(fresh):
+            for part in alike(fresh) if len(fresh) > 1 else (fresh,):
                 while len(part):
                     prefix = cl.first(part)
                     standing = interface.standing(prefix)
@@ -109,7 +118,10 @@ def plan(interface: Interface, rib: Rib, decide: Decide, alike: Alike) -> Plan:
                     work.take_up(part[:room], standing, decision)
                     part = part[room:]  # noqa: PLW2901 - what is left is judged again
         work.finish()
-    interface.dirty.add_columns(left)
+    if left:
+        interface.dirty.add_columns(left)
+    if sum(map(len, result.decided.values())) > 1:
+        result.tie()
     return result
 
 
@@ -145,10 +157,14 @@ class _Work:
         Bring the ledger's memory and the notes up to date; who waited for a place is decided again.
         """
         interface = self._interface
-        interface.notes.put_groups(self._notes)
-        interface.ledger.ours.put_groups(self._ours)
-        interface.ledger.displaced.put_groups(self._displaced)
-        interface.let_in(self._freed)
+        if self._notes:
+            interface.notes.put_groups(self._notes)
+        if self._ours:
+            interface.ledger.ours.put_groups(self._ours)
+        if self._displaced:
+            interface.ledger.displaced.put_groups(self._displaced)
+        if self._freed:
+            interface.let_in(self._freed)
 
     def move(self, sorted_out: Moves) -> None:
         """
@@ -161,15 +177,15 @@ class _Work:
             self._ours.append((owner, column))
             if owner is not None:
                 interface.own(column, owner)
-                result.ahead.add((Op.OURS, owner), column)
-                result.give.add(owner, column)
-                result.ours.add(owner, column)
+                result.ahead.append(((Op.OURS, owner), column))
+                result.give.append((owner, column))
+                result.ours.append((owner, column))
         for mine, given, column in sorted_out.sources(interface):
             interface.disown(column, mine)
-            result.before.add(Standing(mine, None, mine), column)
-            result.behind.add((Op.DROPPED, mine), column)
+            result.before.append((Standing(mine, None, mine), column))
+            result.behind.append(((Op.DROPPED, mine), column))
             if not given:
-                result.take.add(mine, column)
+                result.take.append((mine, column))
 
     def take_up(self, column: Column, former: Standing, decision: Decision) -> None:
         """
@@ -185,8 +201,8 @@ class _Work:
         match verdict.origin:
             case None:
                 if former.mine is not None:
-                    self._result.before.add(former, column)
-                    self._result.take.add(former.mine, column)
+                    self._result.before.append((former, column))
+                    self._result.take.append((former.mine, column))
                     self._let_go(column, former.mine)
             case Origin.PINNED:
                 self._give_back(column, verdict, former)
@@ -198,13 +214,13 @@ class _Work:
     def _routes(self, column: Column, want: tuple[Path, ...], have: tuple[Path, ...]) -> None:
         for path in want:
             if path not in have:
-                self._result.add_routes.add(path, column)
+                self._result.add_routes.append((path, column))
         for path in have:
             if path not in want:
-                self._result.delete_routes.add(path, column)
+                self._result.delete_routes.append((path, column))
 
     def _let_go(self, column: Column, mine: PublicKey) -> None:
-        self._result.behind.add((Op.DROPPED, mine), column)
+        self._result.behind.append(((Op.DROPPED, mine), column))
         self._interface.disown(column, mine)
         self._freed.add(mine)
         self._ours.append((None, column))
@@ -216,18 +232,18 @@ class _Work:
             return
         if displaced is not None and former.displaced != displaced:
             self._displaced.append((displaced, column))
-            result.ahead.add((Op.DISPLACING, displaced), column)
-            result.behind.add((Op.DISPLACED, displaced), column)
+            result.ahead.append(((Op.DISPLACING, displaced), column))
+            result.behind.append(((Op.DISPLACED, displaced), column))
         if former.held == owner == former.mine:
             return
-        result.before.add(former, column)
-        result.ahead.add((Op.OURS, owner), column)
-        result.give.add(owner, column)
-        result.ours.add(owner, column)
+        result.before.append((former, column))
+        result.ahead.append(((Op.OURS, owner), column))
+        result.give.append((owner, column))
+        result.ours.append((owner, column))
         if former.mine is not None:
             self._interface.disown(column, former.mine)
             if former.mine != owner:
-                result.behind.add((Op.DROPPED, former.mine), column)
+                result.behind.append(((Op.DROPPED, former.mine), column))
                 self._freed.add(former.mine)
         self._interface.own(column, owner)
         self._ours.append((owner, column))
@@ -238,18 +254,18 @@ class _Work:
         if owner is None:
             return
         if former.held != owner:
-            result.before.add(former, column)
-            result.give.add(owner, column)
+            result.before.append((former, column))
+            result.give.append((owner, column))
         if former.mine is not None:
             self._let_go(column, former.mine)
         if former.displaced is not None:
             if former.mine is not None:  # else nobody has it, and so it says: it waits
-                result.ahead.add((Op.DISPLACING, former.displaced), column)
-            result.behind.add((Op.RETURNED, former.displaced), column)
+                result.ahead.append(((Op.DISPLACING, former.displaced), column))
+            result.behind.append(((Op.RETURNED, former.displaced), column))
             self._displaced.append((None, column))
 
 
-def settle(interface: Interface, todo: Plan, columns: list[Column]) -> None:
+def settle(interface: Interface, todo: Plan, columns: Sequence[Column]) -> None:
     """
     After a failure: whose these prefixes of the plan are, by what `held` says now and by what the ledger said before
     and meant to.

@@ -48,7 +48,11 @@ class PrefixSet:
         Take all out, as one sorted column for each family that has any.
         """
         few, many = self._few, self._many
+        if not (few or many):
+            return []
         self._few, self._many = set(), []
+        if len(few) == 1 and not many:
+            return [cl.one(*few)]
         parts = cl.columns(few) + many if few else many
         drained = []
         for dtype in (cl.IPV4, cl.IPV6):

@@ -139,10 +139,11 @@ class Rib:
         """
         Take one notification. Returns whether the prefix differs now.
         """
-        entries, prefix = self.entries, change.prefix
-        rows = entries.ipv6 if prefix & px.V6 else entries.ipv4
+        kind, prefix, path = change
+        entries, v6 = self.entries, prefix >= px.V6
+        rows = entries.ipv6 if v6 else entries.ipv4
         before = rows.get(prefix)
-        after = self._step(before, KINDS.index(change.kind), entries.code(change.path), v6=bool(prefix & px.V6))
+        after = self._step(before, KINDS.index(kind), entries.code(path), v6=v6)
         if after == before:
             return False
         rows.set(prefix, after)

@@ -13,11 +13,45 @@ import numpy as np
 
 from peerway.model import columns as cl
 from peerway.model.columns import Codes, Column
-from peerway.model.prefix import AF_INET, V6, Prefix
+from peerway.model.prefix import V6, Prefix
 
 FRESH: Final = 1024  # fresh rows that are never worth folding
 SHARE: Final = 8  # fold when an eighth is fresh, or gone
 NO_CODES: Final[Codes] = np.empty(0, np.int32)
+
+
+class _Last:
+    """
+    The prefix that was found last, as an element of a column, and where it stood. Tables that belong together have the
+    same rows, so it often stands there in the next one too, and is not searched for again.
+    """
+
+    __slots__ = ("at", "element", "prefix")
+
+    def __init__(self) -> None:
+        self.prefix, self.at = -1, 0
+        self.element: int | bytes = 0
+
+
+_LAST: Final = _Last()
+
+
+def _place(column: Column, prefix: Prefix) -> int:
+    """Where the prefix stands in a column of its family; -1 if it does not."""
+    last = _LAST
+    if last.prefix == prefix and last.at < len(column) and column.item(last.at) == last.element:
+        return last.at
+    element: int | bytes
+    if prefix < V6:
+        element = prefix
+        at = int(column.searchsorted(np.uint64(prefix)))
+    else:
+        element = (prefix ^ V6).to_bytes(cl.WIDTH, "big").rstrip(b"\0")  # as numpy gives an element back
+        at = int(column.searchsorted(element))
+    if at == len(column) or column.item(at) != element:
+        return -1
+    last.prefix, last.at, last.element = prefix, at, element
+    return at
 
 
 class Rows:
@@ -37,31 +71,19 @@ class Rows:
 
     # one row
 
-    def _at(self, column: Column, prefix: Prefix) -> int:
-        """Where the prefix stands in a column; -1 if it does not."""
-        if not len(column):
-            return -1
-        wanted: np.uint64 | bytes
-        if self._family == AF_INET:
-            wanted = np.uint64(prefix)
-        else:
-            wanted = (prefix ^ V6).to_bytes(cl.WIDTH, "big").rstrip(b"\0")  # as numpy gives an element back
-        at = int(column.searchsorted(wanted))
-        return at if at < len(column) and column[at] == wanted else -1
-
     def get(self, prefix: Prefix) -> int:
         """
         The code of a prefix, 0 for none.
         """
-        if self._fresh:
-            code = self._fresh.get(prefix)
-            if code is not None:
-                return code
-        at = self._at(self._column, prefix)
-        if at >= 0:
-            return int(self._codes[at])
-        at = self._at(self._young, prefix)
-        return 0 if at < 0 else int(self._young_codes[at])
+        if prefix in self._fresh:
+            return self._fresh[prefix]
+        codes = self._codes
+        at = _place(self._column, prefix)
+        if at < 0:
+            codes = self._young_codes
+            at = _place(self._young, prefix) if len(codes) else -1
+        code: int = codes.item(at) if at >= 0 else 0
+        return code
 
     def set(self, prefix: Prefix, code: int) -> int:
         """
@@ -69,14 +91,18 @@ class Rows:
         """
         fresh = self._fresh
         if prefix not in fresh:
-            for column, codes in ((self._column, self._codes), (self._young, self._young_codes)):
-                at = self._at(column, prefix)
-                if at >= 0:
-                    old = int(codes[at])
-                    codes[at] = code
+            codes = self._codes
+            at = _place(self._column, prefix)
+            if at < 0:
+                codes = self._young_codes
+                at = _place(self._young, prefix) if len(codes) else -1
+            if at >= 0:
+                old: int = codes.item(at)
+                codes[at] = code
+                if not (old and code):
                     self._gone += (not code) - (not old)
                     self.size += bool(code) - bool(old)
-                    return old
+                return old
         old = fresh.get(prefix, 0)
         if code:
             fresh[prefix] = code

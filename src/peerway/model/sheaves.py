@@ -1,9 +1,9 @@
-"""Sheaves: columns gathered under a name each, a part at a time, and tied together at the end."""
+"""Sheaves: columns gathered under names, part after part, and tied together at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,42 +12,30 @@ from peerway.model.columns import Column
 
 K = TypeVar("K", bound=Hashable)
 
+Sheaves = list[tuple[K, Column]]
+"""Prefixes by name: each part sorted and of one family; a prefix comes once under a name."""
 
-class Sheaves(Generic[K]):
+
+def tied(parts: Sheaves[K]) -> Sheaves[K]:
     """
-    For each name its prefixes, in the order in which the names came first. A prefix comes once under a name.
+    One part for each name and family, in the order in which they came first. The same list if it is so already.
     """
+    if len(parts) < 2:
+        return parts
+    sheaves: dict[tuple[K, int], list[Column]] = {}
+    for name, column in parts:
+        sheaves.setdefault((name, cl.family(column)), []).append(column)
+    return [(name, some[0] if len(some) == 1 else np.sort(np.concatenate(some))) for (name, _), some in sheaves.items()]
 
-    __slots__ = ("_parts",)
 
-    def __init__(self, items: Iterable[tuple[K, Column]] = ()) -> None:
-        self._parts: dict[tuple[K, int], list[Column]] = {}
-        for name, column in items:
-            self.add(name, column)
-
-    def add(self, name: K, column: Column) -> None:
-        """
-        Put prefixes, sorted and of one family, under a name.
-        """
-        self._parts.setdefault((name, cl.family(column)), []).append(column)
-
-    def __bool__(self) -> bool:
-        return bool(self._parts)
-
-    def __iter__(self) -> Iterator[tuple[K, Column]]:
-        for (name, _), parts in self._parts.items():
-            yield name, parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts))
-
-    def __len__(self) -> int:
-        return sum(len(part) for parts in self._parts.values() for part in parts)
-
-    def columns(self) -> list[Column]:
-        """
-        All prefixes, sorted, one column for each family that has any.
-        """
-        found = []
-        for family in cl.FAMILIES:
-            parts = [part for (_, of), parts in self._parts.items() if of == family for part in parts]
-            if parts:
-                found.append(cl.unique(np.sort(np.concatenate(parts))) if len(parts) > 1 else parts[0])
-        return found
+def together(parts: Iterable[tuple[K, Column]]) -> Sequence[Column]:
+    """
+    All prefixes, sorted, one column for each family that has any.
+    """
+    found = []
+    columns = [column for _, column in parts]
+    for dtype in (cl.IPV4, cl.IPV6):
+        some = [column for column in columns if column.dtype == dtype]
+        if some:
+            found.append(some[0] if len(some) == 1 else cl.unique(np.sort(np.concatenate(some))))
+    return found

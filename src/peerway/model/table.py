@@ -129,14 +129,17 @@ class Table(MutableMapping[Prefix, V], Generic[V]):
         """
         Give each group of prefixes its value, None takes their rows away. No prefix stands in two groups.
         """
+        groups = [*groups]
+        if len(groups) < 2:
+            for value, column in groups:
+                self.put(column, value)
+            return
         parts: tuple[list[tuple[int, Column]], list[tuple[int, Column]]] = ([], [])
         for value, column in groups:
             if len(column):
                 parts[column.dtype == cl.IPV6].append((0 if value is None else self.code(value), column))
         for rows, some in zip(self.families, parts, strict=True):
-            if len(some) == 1 and len(some[0][1]) == 1:
-                rows.set(cl.first(some[0][1]), some[0][0])
-            elif some:
+            if some:
                 column = np.concatenate([column for _, column in some])
                 codes = np.repeat([code for code, _ in some], [len(part) for _, part in some]).astype(np.int32)
                 order = np.argsort(column, kind="stable")
@@ -206,7 +209,7 @@ class Table(MutableMapping[Prefix, V], Generic[V]):
     # the mapping
 
     def _set(self, prefix: Prefix, code: int) -> int:
-        return (self.ipv6 if prefix & V6 else self.ipv4).set(prefix, code)
+        return (self.ipv6 if prefix >= V6 else self.ipv4).set(prefix, code)
 
     @override
     def __getitem__(self, prefix: Prefix) -> V:
@@ -223,13 +226,13 @@ class Table(MutableMapping[Prefix, V], Generic[V]):
         """
         The code of a prefix, 0 for none.
         """
-        return (self.ipv6 if prefix & V6 else self.ipv4).get(prefix)
+        return (self.ipv6 if prefix >= V6 else self.ipv4).get(prefix)
 
     def look(self, prefix: Prefix) -> V | None:
         """
         The value of a prefix, None for none; quicker than `get`.
         """
-        code = (self.ipv6 if prefix & V6 else self.ipv4).get(prefix)
+        code = (self.ipv6 if prefix >= V6 else self.ipv4).get(prefix)
         return self._values[code] if code else None
 
     @override
@@ -251,6 +254,9 @@ class Table(MutableMapping[Prefix, V], Generic[V]):
     @override
     def __len__(self) -> int:
         return self.ipv4.size + self.ipv6.size
+
+    def __bool__(self) -> bool:
+        return bool(self.ipv4.size or self.ipv6.size)
 
     @override
     def __iter__(self) -> Iterator[Prefix]:

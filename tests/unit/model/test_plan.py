@@ -25,6 +25,7 @@ from peerway.model.policy import Pinned, Policy
 from peerway.model.prefix import Prefix
 from peerway.model.prefixset import PrefixSet
 from peerway.model.selection import Reason
+from peerway.model.sheaves import together
 from peerway.model.situations import alike
 from peerway.model.table import Table
 from peerway.model.world import World
@@ -219,7 +220,7 @@ def test_a_failure_at_any_instant_is_settled_by_the_device(case: Case, data: st.
     instants = moments(case, todo, held, mine)
     now = instants[data.draw(st.integers(0, len(instants) - 1))]
     case.interface.held = Table(now.held)
-    settle(case.interface, todo, todo.before.columns())
+    settle(case.interface, todo, together(todo.before))
     ledger = case.interface.ledger
     assert ledger.ours == now.mine
     for prefix in {*held, *waiting}:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from peerway.model import columns as cl
 from peerway.model import prefix as px
 from peerway.model.prefix import Prefix
-from peerway.model.sheaves import Sheaves
+from peerway.model.sheaves import Sheaves, tied, together
 from tests.harness.columns import flat, groups, one, pairs
 from tests.harness.wg_strategies import PREFIXES
 
@@ -17,38 +17,31 @@ ITEMS = st.lists(st.tuples(PREFIXES, st.sampled_from("abc")), unique=True, max_s
 
 def added(items: list[tuple[Prefix, str]]) -> Sheaves[str]:
     """Each prefix put in as a part of its own."""
-    sheaves: Sheaves[str] = Sheaves()
-    for prefix, name in items:
-        sheaves.add(name, one(prefix))
-    return sheaves
+    return [(name, one(prefix)) for prefix, name in items]
 
 
 @given(ITEMS)
 def test_parts_are_tied_together(items: list[tuple[Prefix, str]]) -> None:
     """One sorted column for each name and family has all that was put in, in the order in which names came first."""
-    sheaves = added(items)
+    sheaves = tied(added(items))
     assert sorted(pairs(sheaves)) == sorted(items)
     assert [(name, cl.family(column)) for name, column in sheaves] == list(
         dict.fromkeys((name, px.family(prefix)) for prefix, name in items)
     )
     for _, column in sheaves:
         assert cl.prefixes(column) == sorted(cl.prefixes(column))
-    assert len(sheaves) == len(items)
-    assert bool(sheaves) == bool(items)
 
 
 @given(ITEMS)
 def test_all_prefixes_are_there_once(items: list[tuple[Prefix, str]]) -> None:
     """A prefix that stands under two names is in the columns of all once."""
-    assert flat(added(items).columns()) == sorted({prefix for prefix, _ in items})
+    assert flat(together(added(items))) == sorted({prefix for prefix, _ in items})
 
 
 @given(ITEMS)
 def test_columns_put_in_whole_are_the_same(items: list[tuple[Prefix, str]]) -> None:
-    """What is made of columns at once is what single parts make, and making does not change the columns."""
-    columns = groups(items)
+    """What is put in as columns is what single parts make, and tying does not change the columns."""
+    columns = [*groups(items)]
     before = pairs(columns)
-    sheaves = Sheaves(columns)
-    assert sorted(pairs(sheaves)) == sorted(pairs(added(items)))
+    assert sorted(pairs(tied(columns))) == sorted(pairs(tied(added(items))))
     assert pairs(columns) == before
-    assert [*map(str, sheaves)] == [*map(str, sheaves)]

@@ -135,3 +135,19 @@ def test_grouping_keeps_the_order() -> None:
         codes = np.array([0, high, 1, high] * 5, np.int32)
         groups = {code: cl.prefixes(part) for code, part in grouped(column, codes)}
         assert groups == {0: POOL[0:20:4], high: POOL[1:20:2], 1: POOL[2:20:4]}
+
+
+@given(histories=st.lists(STEPS, min_size=2, max_size=4), asked=SOME)
+def test_what_one_table_found_is_no_answer_of_another(
+    histories: list[list[tuple[str, object, object]]], asked: list[Prefix]
+) -> None:
+    """Tables that are asked and changed in turn about the same prefix each have their own answer."""
+    followed = [_follow(steps) for steps in histories]
+    for prefix in asked:
+        assert [table.look(prefix) for table, _ in followed] == [model.get(prefix) for _, model in followed]
+        for table, model in followed:
+            if model.get(prefix) == "a":
+                table[prefix] = model[prefix] = "b"
+            else:
+                assert table.drop(prefix) == model.pop(prefix, None)
+        assert [table.look(prefix) for table, _ in followed] == [model.get(prefix) for _, model in followed]
