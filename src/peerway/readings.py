@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 FIND_AGAIN = (0.1, 1.0, 10.0)  # seconds after a hint: a socket has its file before its program listens at it
 POLL_SHARE = 500  # a reading when nothing happens may cost one part in so many of the time between two of them
 CARE_SHARE = 100  # and one before a change
+MANY = 20_000  # prefixes of ours that make a device large
 
 
 @dataclass(slots=True)
@@ -117,6 +118,15 @@ class Readings:
         """
         for watched in self.watched.values():
             watched.due = 0.0
+
+    def foresee(self) -> None:
+        """
+        Much may have to be taken away after a loss of notifications: large devices begin to be read beside the dump.
+        """
+        for ifindex, watched in self.watched.items():
+            interface = self.world.interfaces.get(ifindex)
+            if interface is not None and len(interface.ledger.ours) >= MANY:
+                watched.handle.foresee()
 
     async def read_due(self) -> None:
         """

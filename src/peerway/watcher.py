@@ -146,6 +146,7 @@ class Watcher:
                 log.warning("notifications were lost (%s): everything is read again", change.reason)
                 self._publish(ev.StreamBroken("", change.reason))
                 self.deltas.find_due = self.deltas.dump_due = self._moved = True  # devices have another stream
+                self.readings.foresee()
             else:
                 self.deltas.take(change)
 

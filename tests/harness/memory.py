@@ -188,6 +188,7 @@ class MemoryDevice:
         self.fail_after = -1  # operations until the device answers with an error
         self.busy = False  # whether it cannot be read
         self.deltas: list[AllowedIPsDelta] = []
+        self.foreseen = 0
 
     def remove_peer(self, key: PublicKey) -> None:
         del self.peers[key]
@@ -198,6 +199,9 @@ class MemoryDevice:
             raise OSError(errno.EBUSY, "the test keeps it busy")
         device = Device(self.name, self.ifindex, self.backend, self.public_key, peers=dict(self.peers))
         return Reading(device, Table(self.map))
+
+    def foresee(self) -> None:
+        self.foreseen += 1
 
     async def apply(self, delta: AllowedIPsDelta) -> list[Refusal]:
         self.deltas.append(delta)

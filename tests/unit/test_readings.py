@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from typing_extensions import override
 
+from peerway import readings as readings_module
 from peerway.model import events as ev
 from peerway.model import prefix as px
 from peerway.model.derive import derived_address
@@ -144,6 +145,18 @@ async def test_a_costly_device_is_read_less_often(bench: Bench) -> None:
     bench.now += 1.0
     await bench.readings.read_due()
     assert bench.readings.watched[WG].due == bench.now + POLL_SHARE * 0.5
+
+
+async def test_large_devices_are_foreseen(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a loss much may have to go, where much is ours; else a reading is soon made when it is needed."""
+    monkeypatch.setattr(readings_module, "MANY", 2)
+    ours = bench.world.interfaces[WG].ledger.ours
+    ours[NET] = A
+    bench.readings.foresee()
+    assert bench.device.foreseen == 0
+    ours[HOST] = A
+    bench.readings.foresee()
+    assert bench.device.foreseen == 1
 
 
 @pytest.mark.parametrize(

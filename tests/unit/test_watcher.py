@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from peerway import readings
 from peerway.model import prefix as px
 from peerway.model.device import Reading
 from peerway.model.events import RouteAdded, StreamBroken
@@ -64,6 +65,23 @@ async def test_the_first_look_finds_all_that_is_there() -> None:
     assert site.world.addresses == site.table.all_addresses
     assert site.world.nexthops.objects == site.table.objects
     assert site.world.interfaces.keys() == {WG}
+
+
+async def test_after_a_gap_removals_are_foreseen(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device whose prefixes may have to go begins to be read before the dump."""
+    monkeypatch.setattr(readings, "MANY", 1)
+    site.interface.ledger.ours[NET] = A
+    site.table.lose_notifications()
+    seen: list[int] = []
+    dump = site.table.links
+
+    def links() -> dict[int, Link]:
+        seen.append(site.device.foreseen)
+        return dump()
+
+    monkeypatch.setattr(site.table, "links", links)
+    await site.watcher.look()
+    assert seen == [1]
 
 
 async def test_a_gap_is_told_and_everything_is_dumped(site: Site) -> None:

@@ -60,22 +60,24 @@ def halves(chunk: Chunk) -> tuple[Chunk, Chunk]:
 
 class Ahead:
     """
-    Writes the request for the next chunk, once: when there is time, or when it is needed.
+    Draws the next chunk and writes its request, once: when there is time, or when it is needed.
     """
 
-    def __init__(self, write: Callable[[Chunk], bytes], chunk: Chunk) -> None:
-        self._write, self._chunk = write, chunk
-        self._request = b""
+    def __init__(self, write: Callable[[Chunk], bytes], chunks: Iterator[Chunk]) -> None:
+        self._write, self._chunks = write, chunks
+        self._drawn: tuple[Chunk | None, bytes] | None = None
 
     def __call__(self) -> None:
         """
         There is time.
         """
-        self._request = self._request or self._write(self._chunk)
+        if self._drawn is None:
+            chunk = next(self._chunks, None)
+            self._drawn = chunk, self._write(chunk) if chunk else b""
 
-    def request(self) -> bytes:
+    def drawn(self) -> tuple[Chunk | None, bytes]:
         """
-        It is needed.
+        The chunk and its request, None if there is no other.
         """
         self()
-        return self._request
+        return self._drawn or (None, b"")

@@ -15,7 +15,6 @@ from typing_extensions import override
 from peerway.backends.chunks import Chunk, chunks
 from peerway.backends.device import BaseDevice, digest
 from peerway.backends.netlink import NETLINK_GENERIC, NetlinkError, NetlinkSocket
-from peerway.model.columns import Column
 from peerway.model.device import Backend, Group, Reading
 from peerway.model.keys import PublicKey
 from peerway.model.setup import DeviceConfig
@@ -84,6 +83,10 @@ class KernelDevice(BaseDevice):
         return self._socket
 
     @override
+    def foresee(self) -> None:
+        """It is read in this thread, and quickly."""
+
+    @override
     async def _read(self) -> Reading:
         for attempt in range(READINGS):
             reading = await self._read_once(in_a_hurry=attempt > 1)
@@ -136,8 +139,8 @@ class KernelDevice(BaseDevice):
         return wireguard_set.take(self.ifindex, chunk)
 
     @override
-    def _discard(self, columns: Iterable[Column], throwaway: PublicKey) -> bytes:
-        return wireguard_set.discard(self.ifindex, columns, throwaway)
+    def _discard(self, chunk: Chunk) -> bytes:
+        return wireguard_set.discard(self.ifindex, [column for _, column in chunk], chunk[0][0])
 
     @override
     def _remove_peer(self, key: PublicKey) -> bytes:

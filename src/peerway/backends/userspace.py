@@ -13,9 +13,9 @@ from typing import Final, TypeVar
 from typing_extensions import override
 
 from peerway.backends.chunks import Chunk, chunks
-from peerway.backends.device import BaseDevice, digest
+from peerway.backends.device import BaseDevice, Seen, digest
+from peerway.backends.foresight import Foresight
 from peerway.backends.uapisocket import UapiSocket
-from peerway.model.columns import Column
 from peerway.model.device import Backend, Group, Reading
 from peerway.model.keys import PublicKey
 from peerway.model.setup import DeviceConfig
@@ -53,6 +53,7 @@ class UserspaceDevice(BaseDevice):
         self._path = path
         self._socket: UapiSocket | None = None
         self._memory = Memory()
+        self._foresight: Foresight | None = None
         self._asked = b""
         self._may_be_dead = False  # the connection is kept from earlier, and nothing was heard since
 
@@ -69,6 +70,25 @@ class UserspaceDevice(BaseDevice):
         if self._socket:
             self._socket.close()
             self._socket = None
+
+    @override
+    def foresee(self) -> None:
+        if not self._can_take and self._foresight is None:
+            self._foresight = Foresight((self.name, self.ifindex), self._path, self._memory, TIMEOUT)
+
+    @override
+    async def _foreseen(self) -> Seen | None:
+        foresight, self._foresight = self._foresight, None
+        found = await foresight.result() if foresight else None
+        if found is None:
+            return None
+        self._can_take, self._memory = found.can_take, found.memory or self._memory
+        return found.seen if found.seen and found.seen.is_fresh() else None
+
+    @override
+    def _unsee(self) -> None:
+        super()._unsee()
+        self._foresight = None
 
     @override
     async def _read(self) -> Reading:
@@ -97,8 +117,8 @@ class UserspaceDevice(BaseDevice):
         return uapi_set.take(chunk)
 
     @override
-    def _discard(self, columns: Iterable[Column], throwaway: PublicKey) -> bytes:
-        return uapi_set.discard(columns, throwaway)
+    def _discard(self, chunk: Chunk) -> bytes:
+        return uapi_set.discard([column for _, column in chunk], chunk[0][0])
 
     @override
     def _remove_peer(self, key: PublicKey) -> bytes:

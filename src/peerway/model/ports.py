@@ -123,6 +123,10 @@ class DeviceHandle(Protocol):
         """Read all of the device, consistently. Raises OSError (ENODEV when it is gone)."""
         ...
 
+    def foresee(self) -> None:
+        """Many prefixes may have to go soon: what that needs is begun beside other work, if it can be."""
+        ...
+
     async def apply(self, delta: AllowedIPsDelta) -> list[Refusal]:
         """
         Give and take AllowedIPs: adds first, then removals, in chunks; no prefix outside the delta is without its

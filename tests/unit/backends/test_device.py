@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
+from peerway.backends import removals
 from peerway.backends.chunks import Chunk, chunks, halves
 from peerway.backends.device import BaseDevice, digest
 from peerway.model import columns as cl
 from peerway.model import prefix as px
-from peerway.model.columns import Column
 from peerway.model.device import AllowedIPs, AllowedIPsDelta, Backend, Device, Group, Reading
 from peerway.model.keys import PublicKey
 from peerway.model.prefix import Prefix, parse
@@ -32,6 +32,8 @@ ONE, TWO = parse("10.1.0.0/16"), parse("10.2.0.0/16")
 
 class Memory(BaseDevice):
     """A device that takes three prefixes a request, and refuses what it is told to refuse."""
+
+    short = 0  # each request is long enough for the next one to be written meanwhile
 
     def __init__(
         self, allowed_ips: Mapping[Prefix, PublicKey], *, can_take: bool = True, refuses: Sequence[Prefix] = ()
@@ -54,6 +56,9 @@ class Memory(BaseDevice):
     async def close(self) -> None: ...
 
     @override
+    def foresee(self) -> None: ...
+
+    @override
     async def _configure(self, config: DeviceConfig) -> None: ...
 
     @override
@@ -74,9 +79,10 @@ class Memory(BaseDevice):
         return pickle.dumps(("take", pairs(chunk)))
 
     @override
-    def _discard(self, columns: Iterable[Column], throwaway: PublicKey) -> bytes:
+    def _discard(self, chunk: Chunk) -> bytes:
+        (throwaway,) = {key for key, _ in chunk}
         assert throwaway not in self.peers
-        return pickle.dumps(("discard", [(prefix, throwaway) for prefix in flat(columns)]))
+        return pickle.dumps(("discard", pairs(chunk)))
 
     @override
     def _remove_peer(self, key: PublicKey) -> bytes:
@@ -195,6 +201,7 @@ async def test_reading_that_is_old_is_made_again(monkeypatch: pytest.MonkeyPatch
     """A removal of many chunks reads again when its reading is no longer fresh."""
     clock = iter(range(1000))
     monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(removals, "STRETCH", 3)
     ips = {parse(f"10.{number}.0.0/16"): A for number in range(6)}
     device = Memory(ips, can_take=False)
     await device.apply(AllowedIPsDelta(remove=groups(ips.items())))

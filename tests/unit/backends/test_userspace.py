@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,43 +16,12 @@ from peerway.model.keys import PublicKey
 from peerway.model.prefix import parse
 from peerway.model.setup import DeviceConfig
 from tests.harness.columns import groups
+from tests.harness.uapiserver import HANG_UP, Answerer, server
 
 A = PublicKey(bytes([17] * 32))
 ONE = parse("10.1.0.0/16")
 HOLDS_ONE = f"public_key={A.hex()}\nallowed_ip=10.1.0.0/16\nerrno=0\n\n".encode()
 DONE = b"errno=0\n\n"
-HANG_UP = b"(hangs up)"
-Answerer = Callable[[bytes], bytes | None]
-
-
-@contextlib.asynccontextmanager
-async def server(path: Path, answer: Answerer) -> AsyncIterator[list[bytes]]:
-    """
-    A program at `path`. `answer` gives what it says to a request; None ends the connection. Yields what it heard,
-    with b"connected" for each connection.
-    """
-    heard: list[bytes] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.append(b"connected")
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                request = await reader.readuntil(b"\n\n")
-                heard.append(request)
-                said = answer(request)
-                if said is None:
-                    break
-                writer.write(said.removesuffix(HANG_UP))
-                await writer.drain()
-                if said.endswith(HANG_UP):
-                    break
-        writer.close()
-
-    started = await asyncio.start_unix_server(serve, path)
-    try:
-        yield heard
-    finally:
-        started.close()
 
 
 @pytest.fixture
