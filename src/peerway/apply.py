@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -19,7 +19,7 @@ from peerway.model.events import ClaimRefused, Event
 from peerway.model.interface import Interface
 from peerway.model.keys import PublicKey
 from peerway.model.plan import Plan, settle
-from peerway.model.ports import DeviceHandle, Refusal, RoutingTable
+from peerway.model.ports import BULK, DeviceHandle, Refusal, RoutingTable
 from peerway.model.prefix import Prefix
 from peerway.model.route import RouteGroup
 from peerway.model.sheaves import together
@@ -155,25 +155,50 @@ class Applier:
     async def _routes(
         self, interface: Interface, groups: list[RouteGroup], act: Callable[[Sequence[RouteGroup]], list[Refusal]]
     ) -> None:
-        """Some at a time: the kernel tells of each, which must be heard, and others have their turn."""
-        parts = [(path, column[at : at + PART]) for path, column in groups for at in range(0, len(column), PART)]
-        some: list[RouteGroup] = []
-        for number, part in enumerate(parts, 1):
-            some.append(part)
-            if number < len(parts) and sum(len(column) for _, column in some) < PART:
-                continue
+        """Some at a time, in a thread if they are many: while the kernel works, others have their turn."""
+        parts = [*_parts(groups)]
+        for number, some in enumerate(parts):
             try:
-                refusals = act(some)
+                refusals = await self._act(act, some)
             except OSError as error:  # no answer: all are compared again
-                for _, column in (*some, *parts[number:]):
+                for _, column in (group for rest in parts[number:] for group in rest):
                     interface.failures.put(column, f"route: {error.strerror or error}")
                 return
             for refusal in refusals:
                 interface.failures[refusal.prefix] = f"route: {refusal.reason}"
-            some = []
-            if number < len(parts):
-                self.hear()
-                await asyncio.sleep(0)
+        if parts and _is_many(parts[0]):
+            self.hear()  # what was added in bulk does not say that it is there to be heard
+
+    async def _act(self, act: Callable[[Sequence[RouteGroup]], list[Refusal]], some: list[RouteGroup]) -> list[Refusal]:
+        if not _is_many(some):
+            return act(some)
+        working = asyncio.get_running_loop().run_in_executor(None, act, some)
+        try:
+            self.hear()  # also what the part before made the kernel tell
+        finally:
+            await asyncio.wait([working])  # its sockets are its own until then
+        return working.result()
+
+
+def _is_many(groups: Iterable[RouteGroup]) -> bool:
+    return sum(len(column) for _, column in groups) >= BULK
+
+
+def _parts(groups: Iterable[RouteGroup]) -> Iterator[list[RouteGroup]]:
+    """
+    Groups in parts of PART routes, cut where that is needed.
+    """
+    some: list[RouteGroup] = []
+    room = PART
+    for path, column in groups:
+        while len(column):
+            some.append((path, column[:room]))
+            column, room = column[room:], room - len(some[-1][1])  # noqa: PLW2901 - what is left is the next part's
+            if not room:
+                yield some
+                some, room = [], PART
+    if some:
+        yield some
 
 
 async def _carry_out(handle: DeviceHandle, delta: AllowedIPsDelta, *, in_turn: bool) -> list[Refusal]:

@@ -142,7 +142,10 @@ class Watcher:
 
     def _take(self, changes: Iterable[Change | Gap]) -> None:
         for change in changes:
-            if isinstance(change, Gap):
+            if isinstance(change, Gap) and not change.lost:
+                log.info("%s: the routes are read again", change.reason)
+                self.deltas.dump_due = True
+            elif isinstance(change, Gap):
                 log.warning("notifications were lost (%s): everything is read again", change.reason)
                 self._publish(ev.StreamBroken("", change.reason))
                 self.deltas.find_due = self.deltas.dump_due = self._moved = True  # devices have another stream

@@ -7,6 +7,7 @@ import errno
 import itertools
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -17,6 +18,7 @@ from peerway.model import prefix as px
 from peerway.model.link import Address, AddressChange, LinkChange
 from peerway.model.ports import Change, Gap, Refusal
 from peerway.model.prefix import Prefix
+from peerway.model.rib import Rib
 from peerway.model.route import (
     KINDS,
     RTPROT_KERNEL,
@@ -446,6 +448,53 @@ def test_ten_thousand_routes(lab: Lab) -> None:
     assert objects(lab.edge.read_changes()) == [RouteChange(DELETED, net, path) for net in nets]
     assert lab.table() == {}
     assert lab.delete(routes) == []
+
+
+@pytest.mark.parametrize("family", [2, 10])
+def test_what_is_added_in_bulk_is_known_without_being_heard(lab: Lab, family: int) -> None:
+    """While others add, replace and delete the same routes, the table is the dump's, or says that it is in doubt."""
+    dice = random.Random(family)
+    ours = lab.via("fe80::1", metric=4096, protocol=OURS)
+    theirs = [lab.via(f"fe80::{at}", metric=metric, protocol=BIRD) for at in (1, 2) for metric in (4096, 7)]
+    nets = [px.make(family, bytes((0x20, at >> 8, at & 255, 0)), 32 if family == 10 else 24) for at in range(3000)]
+    relevant = {ours, *theirs}.__contains__
+    with lab.namespace.enter():
+        stranger = Rtnetlink()
+    rib = Rib(relevant)
+    lab.edge.listen_to([lab.v0])
+    with stranger, ThreadPoolExecutor(1) as thread:
+        for turn in range(12):
+            some = sorted(dice.sample(nets, 2000))
+            doubt = False
+            working = thread.submit(lab.edge.add_routes, [(ours, cl.make(family, some))])
+            while turn % 3 and not working.done():
+                route = [(dice.choice(theirs), cl.make(family, [dice.choice(some[-500:])]))]
+                stranger.add_routes(route)
+                if dice.random() < 0.8:
+                    stranger.delete_routes(route)
+                if turn % 3 == 1:
+                    doubt |= take(rib, lab.edge.read_changes())
+            assert all(refusal.errno == errno.EEXIST for refusal in working.result())
+            doubt |= take(rib, lab.edge.read_changes()) or rib.uncertain
+            dump = lab.edge.routes(relevant)
+            assert doubt or not rib.differing(dump)
+            assert turn % 3 or (not doubt and len(rib) == len(some))
+            rib.load(dump)
+            lab.delete([(prefix, ours) for prefix in some])
+            for path in theirs:
+                stranger.delete_routes([(path, cl.make(family, some))])
+            assert not take(rib, lab.edge.read_changes())
+            assert not rib
+
+
+def take(rib: Rib, changes: list[Change | Gap]) -> bool:
+    """Take what was heard; whether it leaves a doubt."""
+    for change in changes:
+        if isinstance(change, RouteColumns):
+            rib.apply_many(change)
+        elif isinstance(change, RouteChange):
+            rib.apply(change)
+    return any(isinstance(change, Gap) for change in changes)
 
 
 def test_a_hundred_thousand_routes_are_read_as_the_careful_reader_reads_them(lab: Lab) -> None:

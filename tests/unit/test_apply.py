@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import threading
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
@@ -278,23 +280,54 @@ async def test_routes_without_an_answer_are_failures(bench: Bench) -> None:
     assert "No buffer space" in bench.interface.failures[NET]
 
 
-async def test_many_routes_are_made_some_at_a_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the parts of many routes what the kernel tells is heard; after the last one the engine does it."""
+@pytest.fixture
+def in_pairs(monkeypatch: pytest.MonkeyPatch) -> list[Prefix]:
+    """Two routes are many already."""
     monkeypatch.setattr("peerway.apply.PART", 2)
-    nets = [px.parse(f"10.9.{number}.0/24") for number in range(5)]
-    bench.applier.hear = lambda: bench.table.asked.append(("hear", ()))
-    await bench.apply(Plan(add_routes=sheaves(*((net, own_route(A)) for net in nets))))
-    parts = [("add", tuple(nets[:2])), ("hear", ()), ("add", tuple(nets[2:4])), ("hear", ()), ("add", tuple(nets[4:]))]
-    assert bench.table.asked == parts
+    monkeypatch.setattr("peerway.apply.BULK", 2)
+    return [px.parse(f"10.9.{number}.0/24") for number in range(5)]
 
 
-async def test_what_comes_after_a_part_without_answer_is_tried_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_many_routes_are_made_some_at_a_time(bench: Bench, in_pairs: list[Prefix]) -> None:
+    """They go in their order, in parts that are cut through groups; while they do others run, and all is heard."""
+    threads: list[threading.Thread] = []
+    add_routes = bench.table.add_routes
+
+    def add(routes: Sequence[RouteGroup], *, append: bool = False) -> list[Refusal]:
+        threads.append(threading.current_thread())
+        return add_routes(routes, append=append)
+
+    bench.table.add_routes = add  # type: ignore[method-assign]
+    bench.applier.hear = lambda: heard.append(len(bench.table.asked))
+    heard: list[int] = []
+    turns: list[int] = []
+    counting = asyncio.create_task(count_turns(turns))
+    nets = [(net, own_route(peer)) for net, peer in zip(in_pairs, (A, A, A, B, B), strict=True)]
+    await bench.apply(Plan(add_routes=sheaves(*nets)))
+    assert bench.table.asked == [("add", tuple(in_pairs[at : at + 2])) for at in (0, 2, 4)]
+    assert [thread is threading.main_thread() for thread in threads] == [False, False, True]
+    assert len(heard) == 3
+    assert heard[-1] == 3
+    counting.cancel()
+    assert len(turns) >= 2
+
+
+async def count_turns(turns: list[int]) -> None:
+    while True:
+        turns.append(len(turns))
+        await asyncio.sleep(0)
+
+
+async def test_what_comes_after_a_part_without_answer_is_tried_again(bench: Bench, in_pairs: list[Prefix]) -> None:
     """When the kernel stops answering in the middle, all that was not done is a failure, and nothing of it is sent."""
-    monkeypatch.setattr("peerway.apply.PART", 2)
-    nets = [px.parse(f"10.9.{number}.0/24") for number in range(5)]
-    bench.applier.hear = lambda: setattr(bench.table, "broken", True)
+    nets = in_pairs
+    add_routes = bench.table.add_routes
+
+    def add(routes: Sequence[RouteGroup], *, append: bool = False) -> list[Refusal]:
+        bench.table.broken = bool(bench.table.asked)
+        return add_routes(routes, append=append)
+
+    bench.table.add_routes = add  # type: ignore[method-assign]
     await bench.apply(Plan(add_routes=sheaves(*((net, own_route(A)) for net in nets))))
     assert [routes for _, routes in bench.table.asked] == [tuple(nets[:2]), tuple(nets[2:4])]
     assert set(bench.interface.failures) == set(nets[2:])

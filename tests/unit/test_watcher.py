@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from peerway import readings
@@ -10,6 +12,7 @@ from peerway.model.device import Reading
 from peerway.model.events import RouteAdded, StreamBroken
 from peerway.model.link import Address, Link
 from peerway.model.policy import Policy
+from peerway.model.ports import Gap
 from peerway.model.route import NextHop, NexthopObject, Path, RouteChange, RouteChangeKind
 from peerway.watcher import AUDIT_INTERVAL, AUDIT_SHARE
 from tests.harness.memory import MemoryDevice
@@ -99,6 +102,17 @@ async def test_a_gap_is_told_and_everything_is_dumped(site: Site) -> None:
     assert RouteAdded("wg0", NET, via(A)) in site.events
     assert site.interface.held == {NET2: B}
     assert NET in site.interface.dirty
+
+
+async def test_an_order_that_is_not_known_is_no_loss(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """The routes are dumped, and nobody is told that anything was lost."""
+    dumps = count_dumps(site)
+    site.table.waiting.append(Gap("who was first?", lost=False))
+    site.events.clear()
+    await site.watcher.look()
+    assert dumps
+    assert not [event for event in site.events if isinstance(event, StreamBroken)]
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_a_doubt_in_the_table_ends_with_a_dump(site: Site) -> None:

@@ -1,7 +1,8 @@
 """The kernel's links, addresses, nexthop objects and routes (rtnetlink(7)): what the engine knows as RoutingTable.
 
-Two sockets: one that hears, with a large receive buffer, and one that asks. Both belong to the network namespace of
-the thread that makes them, and the one that hears is made anew after a loss: read in the same namespace.
+One socket hears, with a large receive buffer, one asks, and those of rtwriter.py change many routes. All belong to the
+network namespace of the thread that makes them, and the one that hears is made anew after a loss: read in the same
+namespace.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
 from peerway.backends.inbox import Inbox
 from peerway.backends.netlink import NETLINK_ROUTE, NetlinkError, NetlinkSocket
-from peerway.backends.rtwriter import RouteWriter
+from peerway.backends.rtwriter import RouteHands
 from peerway.model import columns as cl
 from peerway.model import prefix as px
 from peerway.model.link import Address, Link
@@ -36,7 +38,6 @@ READ_LIMIT: Final = 1 << 16
 """Notifications in one reading, so that a stream without end does not keep us from acting on it."""
 DUMP_TRIES: Final = 4
 
-_GONE: Final = frozenset({errno.ESRCH, errno.ENOENT, errno.ENODEV})
 _UNREACHABLE: Final = frozenset(
     {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENONET, errno.EACCES, errno.EINVAL, errno.ENETDOWN, errno.ESRCH}
 )
@@ -44,7 +45,8 @@ _UNREACHABLE: Final = frozenset(
 
 class Rtnetlink:
     """
-    A RoutingTable (model/ports.py). Raises OSError if the sockets cannot be opened. Not for several threads at once.
+    A RoutingTable (model/ports.py). Raises OSError if the sockets cannot be opened. Not for several threads at once,
+    but as it is said there.
     """
 
     def __init__(self, *, receive_buffer: int = RECEIVE_BUFFER) -> None:
@@ -58,8 +60,9 @@ class Rtnetlink:
         self._listening: frozenset[int] = frozenset()
         self._receive_buffer = receive_buffer
         with contextlib.ExitStack() as stack:
-            self._hear = stack.enter_context(self._hearing())
             self._ask = stack.enter_context(NetlinkSocket(NETLINK_ROUTE))
+            self._hands = stack.enter_context(contextlib.closing(RouteHands(self._ask)))
+            self._hear = stack.enter_context(self._hearing())
             stack.pop_all()
 
     def _hearing(self) -> NetlinkSocket:
@@ -76,7 +79,7 @@ class Rtnetlink:
 
     def _choose(self, sock: NetlinkSocket) -> None:
         some = 0 < len(self._listening) <= rtfilter.MOST
-        sock.filter(rtfilter.of(self._listening) if some else None)
+        sock.filter(rtfilter.of(self._listening if some else (), self._hands.port))
 
     def __enter__(self) -> Self:
         return self
@@ -86,9 +89,10 @@ class Rtnetlink:
 
     def close(self) -> None:
         """
-        Close both sockets.
+        Close all sockets.
         """
         self._hear.close()
+        self._hands.close()
         self._ask.close()
 
     def fileno(self) -> int:
@@ -120,6 +124,8 @@ class Rtnetlink:
         cannot be read is a Gap too.
         """
         changes: list[Change | Gap] = []
+        unheard = self._hands.unheard
+        own, settled = unheard.take()
         inbox, left, lost, empty = self._inbox, READ_LIMIT, False, False
         while left > 0 and not (lost or empty):
             inbox.clear()
@@ -139,7 +145,11 @@ class Rtnetlink:
             self._hear.close()
             self._hear = fresh
             changes.append(Gap("the kernel dropped notifications, because the receive buffer was full"))
-        return changes
+        if unheard.disputed(changes):
+            changes.append(Gap("somebody changed a route while we added one in its place", lost=False))
+        if empty or lost:
+            unheard.forget(settled)
+        return [*(replace(one, paths=[*map(self._decoder.intern, one.paths)]) for one in own), *changes]
 
     def links(self) -> dict[int, Link]:
         """
@@ -164,8 +174,12 @@ class Rtnetlink:
         """
         All nexthop objects, by id; empty on a kernel without them.
         """
+        return self._nexthops(self._ask)
+
+    def _nexthops(self, sock: NetlinkSocket) -> dict[int, NexthopObject]:
+        doing, request = "reading the nexthop objects", rtrequest.dump_nexthops()
         try:
-            messages = self._dump(rtnexthop.RTM_GETNEXTHOP, rtrequest.dump_nexthops(), "reading the nexthop objects")
+            messages = self._dump(rtnexthop.RTM_GETNEXTHOP, request, doing, sock)
         except NetlinkError as error:
             if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):
                 return {}
@@ -173,10 +187,12 @@ class Rtnetlink:
         changes = (rtnexthop.parse_nexthop(kind, payload) for kind, payload in messages)
         return {change.id: change.object for change in changes if change.object is not None}
 
-    def _dump(self, kind: int, payload: bytes, doing: str) -> list[tuple[int, memoryview]]:
+    def _dump(
+        self, kind: int, payload: bytes, doing: str, sock: NetlinkSocket | None = None
+    ) -> list[tuple[int, memoryview]]:
         messages: list[tuple[int, memoryview]] = []
         for _ in range(DUMP_TRIES):
-            dump = self._ask.dump(kind, payload, doing=doing)
+            dump = (sock or self._ask).dump(kind, payload, doing=doing)
             messages = list(dump)
             if not dump.interrupted:
                 break
@@ -226,18 +242,17 @@ class Rtnetlink:
         Add routes, each on its own: one that is refused does not stop the others. One that stands already is
         refused (EEXIST) unless `append`. Raises OSError if the socket fails.
         """
-        flags = nl.NLM_F_CREATE | (nl.NLM_F_APPEND if append else nl.NLM_F_EXCL)
-        return RouteWriter(self._ask, rtroute.RTM_NEWROUTE, flags, "adding").write(routes, exact=False)
+        return self._hands.add(routes, append=append)
 
     def delete_routes(self, routes: Sequence[RouteGroup]) -> list[Refusal]:
         """
         Delete exactly these routes; one that is missing is fine. Raises OSError if the socket fails.
         """
-        refusals = RouteWriter(self._ask, rtroute.RTM_DELROUTE, 0, "deleting", _GONE).write(routes, exact=True)
+        refusals = self._hands.delete(routes)
         if not any(refusal.errno == errno.EINVAL for refusal in refusals):
             return refusals
         # The kernel says EINVAL for a nexthop object that is gone; its routes went with it.
-        left = self.nexthops()
+        left = self._nexthops(self._hands.socket(routes))
         gone = [column for path, column in routes if path.nexthop_id and path.nexthop_id not in left]
         missing = {prefix for column in gone for prefix in cl.each(column)}
         return [refusal for refusal in refusals if refusal.errno != errno.EINVAL or refusal.prefix not in missing]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from peerway.model.device import AllowedIPsDelta, Backend, Reading
 from peerway.model.keys import PublicKey
 from peerway.model.link import Address, AddressChange, Link, LinkChange
 from peerway.model.prefix import Prefix
 from peerway.model.route import NexthopChange, NexthopObject, Path, RouteChange, RouteColumns, RouteGroup
+
+BULK: Final = 256
+"""From so many routes in one call on, they may be changed by another thread."""
 
 Change = LinkChange | AddressChange | NexthopChange | RouteChange | RouteColumns
 
@@ -19,9 +22,12 @@ Change = LinkChange | AddressChange | NexthopChange | RouteChange | RouteColumns
 class Gap:
     """
     The stream of notifications broke (ENOBUFS, or a message that could not be read): only a new dump tells the state.
+
+    Where nothing is `lost`, it is only the order of changes to a route that is not known.
     """
 
     reason: str
+    lost: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +85,18 @@ class RoutingTable(Protocol):
         ...
 
     def add_routes(self, routes: Sequence[RouteGroup], *, append: bool = False) -> list[Refusal]:
-        """Add routes; an equal one that stands is a refusal (EEXIST) unless `append`. Never replaces."""
+        """
+        Add routes; an equal one that stands is a refusal (EEXIST) unless `append`. Never replaces. BULK or more may be
+        added by another thread: meanwhile all may be called but what changes BULK or more. What is added is told by
+        `read_changes` like all else, but perhaps `fileno` does not say so.
+        """
         ...
 
     def delete_routes(self, routes: Sequence[RouteGroup]) -> list[Refusal]:
-        """Delete exactly these routes: table, metric, protocol and next hop are all named; a missing one is fine."""
+        """
+        Delete exactly these routes: table, metric, protocol and next hop are all named; a missing one is fine. By
+        another thread like `add_routes`.
+        """
         ...
 
     def add_address(self, address: Address) -> None:

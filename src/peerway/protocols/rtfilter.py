@@ -10,6 +10,8 @@ it may leave through one of the interfaces that are named here:
   and without RTA_OIF. NLM_F_CREATE is demanded, so that notifications of an unknown sort pass.
 - A deleted IPv4 route through another interface: the model has no such path, and the others keep their order.
 - A deleted IPv6 route through another interface without a gateway: it is never a part of a multipath route.
+- A new route that came from one port id: that of our own socket for routes in bulk, which knows what it added
+  (model/unheard.py). A notification has the port id of the socket that asked, which only the kernel can write there.
 
 So these pass, among others: a replacement, because it may take a route of ours away and does not name it; a deleted
 IPv6 next hop with a gateway, because the route that it was a part of may have one of ours left; each route on a
@@ -31,15 +33,17 @@ from peerway.protocols.bpf import Statement
 MOST: Final = 64
 """Interfaces in one filter."""
 
+_PORT: Final = 12
 _FAMILY: Final = nl.HEADER.size
 _TABLE: Final = nl.HEADER.size + 4
 _ATTRIBUTES: Final = nl.HEADER.size + rtroute.RTMSG.size
 _HIGH_FLAGS: Final = 7 if sys.byteorder == "little" else 6  # REPLACE, EXCL, CREATE and APPEND
 
 
-def of(interfaces: Collection[int]) -> tuple[int, bytes]:
+def of(interfaces: Collection[int], unheard: int) -> tuple[int, bytes]:
     """
-    The filter for interfaces of interest (1 to MOST): how many instructions, and those.
+    The filter for interfaces of interest (at most MOST; none: all are) and for the port id whose new routes are not
+    heard: how many instructions, and those.
     """
     return bpf.assemble(
         [
@@ -48,38 +52,47 @@ def of(interfaces: Collection[int]) -> tuple[int, bytes]:
             (bpf.JEQ, bpf.turned(rtroute.RTM_NEWROUTE, 2), "new", ""),
             (bpf.JEQ, bpf.turned(rtroute.RTM_DELROUTE, 2), "deleted", "pass"),
             "new",
-            (bpf.LD_B, _TABLE),
-            (bpf.JEQ, RT_TABLE_LOCAL, "drop", ""),
-            (bpf.LD_B, _HIGH_FLAGS),
-            (bpf.JSET, nl.NLM_F_REPLACE >> 8, "pass", ""),
-            (bpf.JSET, nl.NLM_F_CREATE >> 8, "", "pass"),
-            (bpf.LD_B, _FAMILY),
-            (bpf.JEQ, AF_INET, "interface", ""),
-            (bpf.JEQ, AF_INET6, "interface", "pass"),
-            "deleted",
-            (bpf.LD_B, _TABLE),
-            (bpf.JEQ, RT_TABLE_LOCAL, "drop", ""),
-            (bpf.LD_B, _FAMILY),
-            (bpf.JEQ, AF_INET, "interface", ""),
-            (bpf.JEQ, AF_INET6, "", "pass"),
-            *_without(rtroute.RTA_GATEWAY),
-            *_without(rtroute.RTA_VIA),
-            "interface",
-            *_without(rtroute.RTA_NH_ID),
-            *_without(rtroute.RTA_MULTIPATH),
-            *_find(rtroute.RTA_OIF),
-            (bpf.JEQ, 0, "pass", ""),
-            (bpf.TAX, 0),
-            (bpf.LD_H_X, 0),
-            (bpf.JEQ, bpf.turned(8, 2), "", "pass"),
-            (bpf.LD_W_X, 4),
-            *((bpf.JEQ, bpf.turned(interface, 4), "pass", "") for interface in sorted(interfaces)),
-            "drop",
-            (bpf.RET, 0),
+            (bpf.LD_W, _PORT),
+            (bpf.JEQ, bpf.turned(unheard, 4), "drop", "" if interfaces else "pass"),
+            *(_through_others(interfaces) if interfaces else ["deleted"]),
             "pass",
             (bpf.RET, bpf.ALL),
+            "drop",
+            (bpf.RET, 0),
         ]
     )
+
+
+def _through_others(interfaces: Collection[int]) -> list[Statement]:
+    return [
+        (bpf.LD_B, _TABLE),
+        (bpf.JEQ, RT_TABLE_LOCAL, "drop", ""),
+        (bpf.LD_B, _HIGH_FLAGS),
+        (bpf.JSET, nl.NLM_F_REPLACE >> 8, "pass", ""),
+        (bpf.JSET, nl.NLM_F_CREATE >> 8, "", "pass"),
+        (bpf.LD_B, _FAMILY),
+        (bpf.JEQ, AF_INET, "interface", ""),
+        (bpf.JEQ, AF_INET6, "interface", "pass"),
+        "deleted",
+        (bpf.LD_B, _TABLE),
+        (bpf.JEQ, RT_TABLE_LOCAL, "drop", ""),
+        (bpf.LD_B, _FAMILY),
+        (bpf.JEQ, AF_INET, "interface", ""),
+        (bpf.JEQ, AF_INET6, "", "pass"),
+        *_without(rtroute.RTA_GATEWAY),
+        *_without(rtroute.RTA_VIA),
+        "interface",
+        *_without(rtroute.RTA_NH_ID),
+        *_without(rtroute.RTA_MULTIPATH),
+        *_find(rtroute.RTA_OIF),
+        (bpf.JEQ, 0, "pass", ""),
+        (bpf.TAX, 0),
+        (bpf.LD_H_X, 0),
+        (bpf.JEQ, bpf.turned(8, 2), "", "pass"),
+        (bpf.LD_W_X, 4),
+        *((bpf.JEQ, bpf.turned(interface, 4), "pass", "") for interface in sorted(interfaces)),
+        (bpf.RET, 0),
+    ]
 
 
 def _one_message() -> list[Statement]:

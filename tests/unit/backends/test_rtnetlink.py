@@ -156,13 +156,14 @@ def test_a_burst_is_read_as_columns_in_as_many_parts_as_the_inbox_needs() -> Non
 
 
 def test_a_filter_is_set_when_the_interfaces_change() -> None:
-    """One for the interfaces that are named, none for none or too many, and nothing when nothing changes."""
+    """One for the interfaces that are named, for all if none or too many are, and nothing when nothing changes."""
     edge = table()
     hear = edge._hear
     assert isinstance(hear, Script)
     for interfaces in ([3], (3,), {3, 4}, range(1, 66), []):
         edge.listen_to(interfaces)
-    assert hear.filters == [rtfilter.of([3]), rtfilter.of([3, 4]), None, None]
+    silent = edge._hands.port
+    assert hear.filters == [rtfilter.of(chosen, silent) for chosen in ([3], [3, 4], [], [])]
 
 
 class Answers(Script):

@@ -9,10 +9,10 @@ import pytest
 from typing_extensions import Buffer, override
 
 from peerway.backends.netlink import NetlinkSocket
-from peerway.backends.rtwriter import RouteWriter
+from peerway.backends.rtwriter import RouteHands, RouteWriter
 from peerway.model import columns as cl
 from peerway.model import prefix as px
-from peerway.model.ports import Refusal
+from peerway.model.ports import BULK, Refusal
 from peerway.model.prefix import Prefix
 from peerway.model.route import NextHop, Path
 from peerway.protocols import netlink as nl
@@ -49,6 +49,9 @@ class Kernel(NetlinkSocket):
     def receive(self) -> bytes:
         return self.waiting.pop(0)
 
+    def broken(self) -> bytes:
+        raise OSError(errno.ETIMEDOUT, "nobody answers")
+
 
 def nets(first: int, count: int, family: int = 2) -> list[Prefix]:
     return [px.make(family, bytes((10, at >> 8, at & 255, 0)), 24) for at in range(first, first + count)]
@@ -75,3 +78,49 @@ def test_routes_are_written_in_order_and_refusals_are_named(counts: tuple[int, .
         if prefix in bad
     ]
     assert RouteWriter(Kernel(bad, answers), 25, 0, "deleting", {errno.EEXIST}).write(routes, exact=False) == []
+
+
+def hands(refused: set[Prefix] | None = None) -> tuple[RouteHands, Kernel, Kernel, Kernel]:
+    """Hands, and what stands behind their sockets: for few, for many, and for many unheard."""
+    made = RouteHands(Kernel(refused))
+    made.close()
+    few, many, silent = (Kernel(refused) for _ in range(3))
+    made._ask, made._many, made._silent = few, many, silent
+    return made, few, many, silent
+
+
+def test_few_and_many_routes_have_their_own_sockets() -> None:
+    """So that a thread may send many while others ask; deletions and what is appended is heard like others' changes."""
+    made, few, many, silent = hands()
+    made.add([(PATHS[0], cl.make(2, nets(0, BULK - 1)))], append=False)
+    made.delete([(PATHS[0], cl.make(2, nets(0, BULK - 1)))])
+    assert (len(few.told), many.told, silent.told) == (2 * BULK - 2, [], [])
+    made.add([(PATHS[0], cl.make(2, nets(0, BULK)))], append=True)
+    made.delete([(PATHS[0], cl.make(2, nets(0, 100))), (PATHS[1], cl.make(2, nets(100, BULK - 100)))])
+    assert (len(few.told), len(many.told), silent.told) == (2 * BULK - 2, 2 * BULK, [])
+    assert made.unheard.take() == ([], [])
+    made.add([(PATHS[0], cl.make(2, nets(0, BULK)))], append=False)
+    assert (len(many.told), len(silent.told)) == (2 * BULK, BULK)
+
+
+def test_what_is_added_unheard_is_told_but_for_what_was_refused() -> None:
+    """Many plain routes are told by us; with one that is not plain among them all are heard."""
+    refused = nets(3, 2)
+    made, _, many, silent = hands({*refused})
+    column = cl.make(2, nets(0, BULK))
+    assert [refusal.prefix for refusal in made.add([(PATHS[0], column)], append=False)] == refused
+    ((told,), (work,)) = made.unheard.take()
+    assert cl.prefixes(told.column) == [prefix for prefix in nets(0, BULK) if prefix not in refused]
+    made.unheard.forget([work])
+    made.add([(PATHS[0], column), (Path(254, 87, 0, (NextHop(3),)), cl.make(2, nets(BULK, 1)))], append=False)
+    assert made.unheard.take() == ([], [])
+    assert (len(silent.told), len(many.told)) == (BULK, BULK + 1)
+
+
+def test_what_is_added_without_an_answer_is_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket that fails in the middle leaves a doubt about what was added."""
+    made, *_ = hands()
+    monkeypatch.setattr(Kernel, "receive", Kernel.broken)
+    with pytest.raises(OSError, match="nobody answers"):
+        made.add([(PATHS[0], cl.make(2, nets(0, BULK)))], append=False)
+    assert made.unheard.disputed([])

@@ -21,6 +21,7 @@ from peerway.protocols.rtrows import RouteRows
 from tests.harness.routes import damaged, payload_of, routes, shuffled_payloads, words_of
 
 OURS, FOREIGN = 3, 4
+UNHEARD = 0x80000011
 ADD, APPEND, PREPEND, REPLACE = 0x600, 0xC00, 0x400, 0x100
 V4, V6 = px.parse("10.0.0.0/8"), px.parse("fd00::/8")
 VIA = px.parse_address("fe80::1")
@@ -37,7 +38,7 @@ class Filter:
         self.hear, self.say = (socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 2) for _ in range(2))  # USERSOCK
         self.hear.bind((0, 0))
         self.hear.setblocking(False)
-        count, code = rtfilter.of(interfaces)
+        count, code = rtfilter.of(interfaces, UNHEARD)
         program = create_string_buffer(code, len(code))
         self.hear.setsockopt(socket.SOL_SOCKET, 26, struct.pack("@HP", count, addressof(program)))
 
@@ -91,6 +92,21 @@ def test_churn_of_others_is_dropped(kernel: Filter, kind: int, flags: int, prefi
 def test_what_may_concern_us_passes(kernel: Filter, kind: int, flags: int, prefix: px.Prefix, path: Path) -> None:
     """Our interfaces, each replacement, several next hops, objects, routes to nowhere, and parts of IPv6 routes."""
     assert kernel.passes(nl.message(kind, flags, 0, payload_of(prefix, path)))
+
+
+@pytest.mark.parametrize("interfaces", [(), (OURS,)])
+def test_new_routes_from_one_port_are_not_heard(interfaces: tuple[int, ...]) -> None:
+    """Whatever is chosen besides; what else comes from that port passes, and so do new routes from any other."""
+    chosen = Filter(*interfaces)
+    for prefix in (V4, V6):
+        payload = payload_of(prefix, through(OURS))
+        for flags in (ADD, APPEND, REPLACE):
+            assert not chosen.passes(nl.message(24, flags, 0, payload, UNHEARD))
+            assert chosen.passes(nl.message(24, flags, 0, payload, UNHEARD - 1))
+            assert chosen.passes(nl.message(24, flags, UNHEARD, payload))
+        assert chosen.passes(nl.message(25, 0, 0, payload, UNHEARD))
+    assert chosen.passes(nl.message(16, ADD, 0, payload_of(V4, through(OURS)), UNHEARD))
+    chosen.close()
 
 
 def test_what_is_no_lone_route_passes(kernel: Filter) -> None:
