@@ -27,12 +27,12 @@ from peerway.model.ports import RoutingTable
 from peerway.model.prefix import Prefix
 from peerway.model.situations import alike
 from peerway.model.world import World
+from peerway.readings import LARGE
 from peerway.records import Records
 from peerway.watcher import Watcher
 
 log = logging.getLogger(__name__)
 
-MANY = 50_000  # prefixes decided at once, after which memory is worth a look
 RETRY_FIRST, RETRY_LAST = 1.0, 60.0  # seconds between attempts at what was refused
 
 
@@ -55,7 +55,7 @@ class Engine:
         self.watcher = watcher
         self.council = Council(world)
         self.wake: Callable[[], None] = lambda: None  # ends the wait for the next round
-        self.trim: Callable[[], None] = lambda: None  # gives memory back that a large plan took
+        self.trim: Callable[[], None] = lambda: None  # gives memory back that was taken for a moment
         self._table, self._records, self._clock = table, records, clock
         self._applier = Applier(table, records, publish)
         self._applier.hear = watcher.hear
@@ -123,7 +123,7 @@ class Engine:
                 self._applier.settle(interface)
             if self._is_waiting(interface):
                 await self._bring(interface)
-        if self._large:
+        if self._large or self.watcher.large:
             self._save_memory()
         if rounds:
             self._end(rounds)
@@ -218,7 +218,7 @@ class Engine:
             interface, self.watcher.readings.watched[interface.ifindex].handle, todo
         ):
             self.watcher.read_soon(interface.ifindex)
-        if sum(map(len, todo.decided.values())) > MANY:
+        if sum(map(len, todo.decided.values())) > LARGE:
             self._large = True
         if not interface.failures:
             self._retry_after.pop(interface.ifindex, None)
@@ -226,11 +226,11 @@ class Engine:
             self._retry_later(interface)
 
     def _save_memory(self) -> None:
-        """After a large plan, when nothing of it is needed any more."""
-        self._large = False
+        """After a large plan, reading or dump, when nothing of it is needed any more."""
+        self._large = self.watcher.large = False
         for interface in self.world.interfaces.values():
-            interface.ledger.ours.share(self.world.rib.entries)
-            interface.held.share(interface.ledger.ours)
+            interface.ledger.ours.share(interface.held)
+            self.world.rib.entries.share(interface.ledger.ours)
             if interface.aggregated:
                 interface.aggregated.given.share(self.world.rib.entries)
         self.trim()

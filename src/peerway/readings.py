@@ -27,6 +27,7 @@ FIND_AGAIN = (0.1, 1.0, 10.0)  # seconds after a hint: a socket has its file bef
 POLL_SHARE = 500  # a reading when nothing happens may cost one part in so many of the time between two of them
 CARE_SHARE = 100  # and one before a change
 MANY = 20_000  # prefixes of ours that make a device large
+LARGE = 50_000  # prefixes in one piece of work, after which memory is worth a look
 
 
 @dataclass(slots=True)
@@ -65,6 +66,7 @@ class Readings:
         self.policies, self.poll_interval = policies, poll_interval
         self.dump_due = self.find_due = False
         self.moved = False  # whether `descriptors` are others by now
+        self.large = False  # whether a reading was LARGE
         self._finds_at: list[float] = []
         self._devices, self._tap = devices, tap
         self._publish, self._clock = publish, clock
@@ -190,6 +192,7 @@ class Readings:
         else:
             interface.errors.pop("read", None)
             self._observe(interface, reading)
+        self.large |= len(reading.allowed_ips) > LARGE
         watched.cost = self._clock() - begin
         watched.due = self._clock() + self._pause(watched)
 

@@ -21,7 +21,7 @@ from peerway.model.policy import Policy
 from peerway.model.ports import Change, Devices, DeviceTap, Gap, RoutingTable
 from peerway.model.route import NexthopChange, RouteChange, RouteColumns
 from peerway.model.world import World
-from peerway.readings import Readings
+from peerway.readings import LARGE, Readings
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +52,22 @@ class Watcher:
         )
         self.deltas = Deltas(world, publish, self.readings.resettle)
         self.drifted = 0  # prefixes that an audit found to differ; must stay 0
+        self._large = False
         self._table, self._publish, self._clock = table, publish, clock
         self._audit_at = 0.0
         self._first = True
         self._moved = True
+
+    @property
+    def large(self) -> bool:
+        """
+        Whether a reading or a dump was LARGE since this was last set to False.
+        """
+        return self._large or self.readings.large
+
+    @large.setter
+    def large(self, value: bool) -> None:
+        self._large = self.readings.large = value
 
     @property
     def deadline(self) -> float:
@@ -160,6 +172,7 @@ class Watcher:
         self.deltas.take_addresses(self._table.addresses())
         self.deltas.take_nexthops(self._table.nexthops())
         differ = self.deltas.take_routes(self._table.routes(self.world.is_relevant))
+        self._large |= len(self.world.rib) > LARGE
         self.deltas.dump_due = self.readings.dump_due = False
         self._audit_at = self._clock() + max(AUDIT_INTERVAL, AUDIT_SHARE * (self._clock() - begin))
         return differ

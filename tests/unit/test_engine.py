@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
+from unittest.mock import patch
 
 import pytest
 
@@ -678,3 +680,26 @@ async def test_a_link_that_goes_down_and_up_has_its_routes_again(site: Site) -> 
         site.table.set_link(Link(WG, "wg0", "wireguard", up=True))
         await site.settle()
         assert [path.protocol for path in site.table.all[pinned]] == [87]
+
+
+@pytest.mark.parametrize("large", [0, 1000])
+async def test_large_work_gives_its_memory_back(site: Site, large: int) -> None:
+    """After a large plan, reading or dump memory is given back, once, and equal columns are one; not after others."""
+    trims = list[int]()
+    site.engine.trim = lambda: trims.append(1)
+    with (
+        patch("peerway.engine.LARGE", large),
+        patch("peerway.watcher.LARGE", large),
+        patch("peerway.readings.LARGE", large),
+    ):
+        site.table.user_add(NET, via(B))
+        await site.settle(poll=False)
+        assert bool(trims) == (not large)
+        for occasion in (partial(site.watcher.read_soon, WG), site.watcher.look_again):
+            trims.clear()
+            occasion()
+            await site.engine.step()
+            assert len(trims) == (not large)
+    interface = site.world.interfaces[WG]
+    columns = [table.ipv4.rows()[0] for table in (interface.held, interface.ledger.ours, site.world.rib.entries)]
+    assert (len({*map(id, columns)}) == 1) == (not large)

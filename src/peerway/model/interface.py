@@ -129,6 +129,7 @@ class Interface:
         """
         differ = self.held.differing(allowed_ips)
         if not differ:
+            self.held.share(allowed_ips)  # the device's reader remembers that column, so there are no two of them
             return differ
         self.held = allowed_ips
         for column in differ:

@@ -2,14 +2,16 @@
 
 A sorted column carries the bulk; what came since stands in a young one, and single rows first in a small dictionary.
 The young column is folded in when it has grown to a share of the whole, so that each row is moved a few times in its
-life, and is an object never for long.
+life, and is an object never for long. The bulk's codes are as narrow as the largest of them allows: a byte or two for
+each row of a full table, which has a few hundred different values.
 """
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from peerway.model import columns as cl
 from peerway.model.columns import Codes, Column
@@ -18,6 +20,8 @@ from peerway.model.prefix import V6, Prefix
 FRESH: Final = 1024  # fresh rows that are never worth folding
 SHARE: Final = 8  # fold when an eighth is fresh, or gone
 NO_CODES: Final[Codes] = np.empty(0, np.int32)
+Packed = npt.NDArray[np.unsignedinteger[Any]]
+"""Codes as narrow as they can be."""
 
 
 class _Last:
@@ -59,15 +63,28 @@ class Rows:
     A map from the prefixes of one family to codes.
     """
 
-    __slots__ = ("_codes", "_column", "_family", "_fresh", "_gone", "_young", "_young_codes", "size")
+    __slots__ = ("_codes", "_column", "_family", "_fresh", "_gone", "_most", "_young", "_young_codes", "size")
 
     def __init__(self, family: int) -> None:
         self._family = family
         self._column = self._young = cl.none(family)
-        self._codes = self._young_codes = NO_CODES
+        self._codes: Packed
+        self._keep(NO_CODES)
+        self._young_codes = NO_CODES
         self._fresh: dict[Prefix, int] = {}
         self._gone = 0  # rows of both columns with code 0
         self.size = 0
+
+    def _keep(self, codes: Codes | Packed) -> None:
+        """Hold the codes of the whole column, packed."""
+        self._codes = codes.astype(np.min_scalar_type(int(codes.max(initial=0))))
+        self._most = int(np.iinfo(self._codes.dtype).max)  # what fits
+
+    def _make_room(self, most: int) -> None:
+        """Let a code of this size fit."""
+        if most > self._most:
+            self._codes = self._codes.astype(np.min_scalar_type(most))
+            self._most = int(np.iinfo(self._codes.dtype).max)
 
     # one row
 
@@ -90,6 +107,8 @@ class Rows:
         Give a prefix a code; 0 takes its row away. Returns the former code.
         """
         fresh = self._fresh
+        if code > self._most:
+            self._make_room(code)
         if prefix not in fresh:
             codes = self._codes
             at = _place(self._column, prefix)
@@ -121,7 +140,7 @@ class Rows:
         """
         self._ripen()
         if not len(self._young) and cl.same(wanted, self._column):
-            return self._codes.copy()
+            return self._codes.astype(np.int32)
         codes = np.zeros(len(wanted), np.int32)
         for column, held in ((self._column, self._codes), (self._young, self._young_codes)):
             if len(column):
@@ -135,8 +154,9 @@ class Rows:
         """
         self._ripen()
         if not self.size:
-            self.replace(wanted, codes.copy())
+            self.replace(wanted, codes)
             return
+        self._make_room(int(codes.max(initial=0)))
         missing = np.ones(len(wanted), np.bool_)
         for column, held in ((self._column, self._codes), (self._young, self._young_codes)):
             if not len(column):
@@ -165,17 +185,18 @@ class Rows:
 
     def replace(self, column: Column, codes: Codes) -> None:
         """
-        Take these rows in the place of all. `column` is sorted and without doubles; `codes` are ours from now on.
+        Take these rows in the place of all. `column` is sorted and without doubles.
         """
         self._fresh = {}
-        self._young, self._young_codes = self._column[:0], NO_CODES
-        self._column, self._codes = column, codes
+        self._young, self._young_codes = cl.none(self._family), NO_CODES
+        self._column = column
+        self._keep(codes)
         self.size = int(np.count_nonzero(codes))
         self._gone = len(codes) - self.size
 
-    def rows(self) -> tuple[Column, Codes]:
+    def rows(self) -> tuple[Column, Packed]:
         """
-        All rows, in order. The codes are a copy only if something is missing: do not keep them.
+        All rows, in order. The codes are our own: do not keep them.
         """
         self.fold()
         return self._column, self._codes
@@ -223,11 +244,13 @@ class Rows:
         self._ripen()
         if len(self._young):
             young, codes = self._young, self._young_codes
-            self._young, self._young_codes = young[:0], NO_CODES
+            self._young, self._young_codes = cl.none(self._family), NO_CODES
             if len(self._column):
                 at = self._column.searchsorted(young)
-                young, codes = np.insert(self._column, at, young), np.insert(self._codes, at, codes)
-            self._column, self._codes = young, codes
+                self._column, self._codes = np.insert(self._column, at, young), np.insert(self._codes, at, codes)
+            else:
+                self._column = young
+                self._keep(codes)
         if self._gone:
             live = self._codes != 0
             self._column, self._codes, self._gone = self._column[live], self._codes[live], 0
@@ -237,4 +260,4 @@ class Rows:
         Replace each code by `new[code]`.
         """
         self.fold()
-        self._codes = new[self._codes]
+        self._keep(new[self._codes])
