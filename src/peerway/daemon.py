@@ -26,8 +26,8 @@ from peerway.backends.rtnetlink import Rtnetlink
 from peerway.config import Config, load
 from peerway.config_text import ConfigError
 from peerway.control.api import UnusableError
+from peerway.control.bell import serve
 from peerway.control.listener import SocketTakenError
-from peerway.control.server import serve
 from peerway.engine import Engine
 from peerway.model.events import Event
 from peerway.model.ports import DeviceTap

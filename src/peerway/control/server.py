@@ -23,7 +23,7 @@ from typing import Final
 from aiohttp import web
 
 from peerway.control.api import DaemonApi, Json, RouteRequest, UnknownError, UnusableError
-from peerway.control.listener import SocketTakenError, credentials_of, listen
+from peerway.control.listener import Listener, SocketTakenError, credentials_of, listen
 
 __all__ = ["NotAllowedError", "Server", "SocketTakenError", "serve"]
 
@@ -179,16 +179,25 @@ async def serve(api: DaemonApi, path: Path, *, events_held: int = EVENTS_HELD) -
     """
     listener = listen(path)
     try:
-        server = Server(api, events_held=events_held)
-        runner = web.AppRunner(server.application, access_log=None, shutdown_timeout=_SHUTDOWN)
-        await runner.setup()
-        try:
-            await web.SockSite(runner, listener.socket).start()
+        async with serve_at(api, listener, events_held=events_held) as server:
             yield server
-        finally:
-            await runner.cleanup()
     finally:
         listener.close()
+
+
+@asynccontextmanager
+async def serve_at(api: DaemonApi, listener: Listener, *, events_held: int = EVENTS_HELD) -> AsyncIterator[Server]:
+    """
+    The same on a socket that listens already; it stays open.
+    """
+    server = Server(api, events_held=events_held)
+    runner = web.AppRunner(server.application, access_log=None, shutdown_timeout=_SHUTDOWN)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener.socket).start()
+        yield server
+    finally:
+        await runner.cleanup()
 
 
 def _lines(entries: Iterator[str]) -> Iterator[bytes]:
