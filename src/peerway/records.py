@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from peerway.model.interface import Interface
 from peerway.model.ledger import Memory, Record
 from peerway.model.ports import LedgerStore
-from peerway.protocols.ledgerfile import HEADER, DamagedLedgerError, decode, encode
+from peerway.protocols.ledgerfile import DamagedLedgerError, decode, encode, header
 
 log = logging.getLogger(__name__)
 
 SLACK = 1 << 16  # a ledger is rewritten when it has grown by this many bytes, and to four times its size
+
+
+@dataclass(slots=True)
+class _File:
+    """A ledger in the store: its size when it was last rewritten, its size now, and its checksum (ledgerfile)."""
+
+    floor: int
+    size: int
+    check: int
 
 
 class Records:
@@ -26,8 +37,8 @@ class Records:
         """
         self._store = store
         self._place = place
-        self._sizes: dict[str, tuple[int, int]] = {}  # size when last rewritten, size now
-        self._adopted: dict[str, bytes] = {}  # what could not be written when it was adopted, and must come first
+        self._files: dict[str, _File] = {}
+        self._adopted: dict[str, list[Record]] = {}  # what could not be written when it was adopted; must come first
 
     def _key(self, ifindex: int) -> str:
         return f"{self._place}-{ifindex}"
@@ -36,58 +47,63 @@ class Records:
         """
         Read what a former process wrote, compare it with the device, and write the result down.
 
-        A damaged ledger is put aside: nothing is taken for ours, so nothing of anybody is removed.
+        A ledger that is damaged or cannot be read counts as empty: nothing is taken for ours, so nothing is removed.
         """
         key = self._key(interface.ifindex)
         memory = Memory()
         try:
-            memory.replay(decode(self._store.load(key)))
-        except DamagedLedgerError as error:
+            memory.replay(decode(self._store.load(key), key))
+        except (DamagedLedgerError, OSError) as error:
             memory = Memory()
-            log.warning("%s: %s; all its AllowedIPs count as pinned", interface.name, error)
+            log.warning("%s: %s; all its AllowedIPs count as pinned", interface.name, _words(error))
         interface.ledger.settle(memory, interface.held, interface.device.peers)
         interface.recount()
         try:
             self.rewrite(interface)
         except OSError as error:  # the former ledger stays; it names too many prefixes, never too few
-            self._adopted[key] = HEADER + encode(interface.ledger.records())
+            self._adopted[key] = interface.ledger.records()
             interface.errors["ledger"] = f"cannot write the ledger: {error.strerror or error}"
 
     def rewrite(self, interface: Interface) -> None:
         """
         Write the present truth in the place of the history.
         """
-        key = self._key(interface.ifindex)
-        data = HEADER + encode(interface.ledger.records())
-        self._replace(key, data)
+        self._replace(self._key(interface.ifindex), interface.ledger.records())
 
-    def _replace(self, key: str, data: bytes) -> None:
+    def _replace(self, key: str, *blocks: Iterable[Record]) -> None:
+        data = header(key)
+        check = zlib.crc32(data)
+        for records in blocks:
+            block, check = encode(records, check)
+            data += block
         self._store.replace(key, data)
-        self._sizes[key] = (len(data), len(data))
+        self._files[key] = _File(len(data), len(data), check)
         self._adopted.pop(key, None)
 
     def write(self, interface: Interface, records: Iterable[Record]) -> None:
         """
         Append records; they are in the store when this returns. Raises OSError when the store is full.
         """
-        data = encode(records)
-        if not data:
+        news = [*records]
+        if not news:
             return
         key = self._key(interface.ifindex)
         adopted = self._adopted.get(key)
         if adopted is not None:  # not the present truth: that has the plan in it already, and not what it replaces
-            self._replace(key, adopted + data)
+            self._replace(key, adopted, news)
             return
+        file = self._files[key]
+        data, check = encode(news, file.check)
         self._store.append(key, data)
-        floor, size = self._sizes[key]
-        self._sizes[key] = (floor, size + len(data))
+        file.size += len(data)
+        file.check = check
 
     def tidy(self, interface: Interface) -> None:
         """
         Rewrite a ledger that has grown long. Only between batches: memory must say what the device has.
         """
-        floor, size = self._sizes.get(self._key(interface.ifindex), (0, 0))
-        if size > SLACK + 4 * floor:
+        file = self._files.get(self._key(interface.ifindex))
+        if file is not None and file.size > SLACK + 4 * file.floor:
             self.rewrite(interface)
 
     def forget(self, ifindex: int) -> None:
@@ -96,7 +112,7 @@ class Records:
         """
         key = self._key(ifindex)
         self._store.delete(key)
-        self._sizes.pop(key, None)
+        self._files.pop(key, None)
         self._adopted.pop(key, None)
 
     def forget_others(self, present: Iterable[int]) -> None:
@@ -107,3 +123,7 @@ class Records:
         for key in self._store.keys():  # noqa: SIM118 - a store is no mapping
             if key.startswith(f"{self._place}-") and key not in keep:
                 self._store.delete(key)
+
+
+def _words(error: DamagedLedgerError | OSError) -> str:
+    return f"cannot read the ledger: {error.strerror or error}" if isinstance(error, OSError) else str(error)

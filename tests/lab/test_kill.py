@@ -245,7 +245,7 @@ class Killing:
         """Pins of which the ledger of the dead cannot tell whether they wait or were given back."""
         memory = Memory()
         for ledger in (self.daemon.home / "state").glob("*.ledger"):
-            memory.replay(decode(ledger.read_bytes()))
+            memory.replay(decode(ledger.read_bytes(), ledger.stem))
         return memory.displaced.keys() | memory.displacing.keys()
 
     def _write(self, commands: list[str]) -> None:

@@ -26,7 +26,7 @@ from peerway.model.route import NextHop, Path, RouteGroup
 from peerway.model.sheaves import Sheaves
 from peerway.model.table import Table as Map
 from peerway.model.world import World
-from peerway.protocols.ledgerfile import HEADER, decode
+from peerway.protocols.ledgerfile import decode, header
 from peerway.records import Records
 from tests.harness.columns import deciding, flat, groups, pairs, recorded, single
 from tests.harness.memory import Fate, MemoryDevice, MemoryStore, MemoryTable
@@ -99,7 +99,7 @@ class Bench:
     @property
     def memory(self) -> Memory:
         memory = Memory()
-        memory.replay(decode(self.store.data[f"boot-{WG}"]))
+        memory.replay(decode(self.store.data[f"boot-{WG}"], f"boot-{WG}"))
         return memory
 
 
@@ -377,7 +377,7 @@ async def test_a_ledger_that_grew_is_cut_after_the_plan(bench: Bench, monkeypatc
     grown = len(bench.store.data[f"boot-{WG}"])
     monkeypatch.setattr("peerway.records.SLACK", -4 * grown)
     await bench.apply(bench.decided({NET: Verdict()}))
-    assert bench.store.data[f"boot-{WG}"] == HEADER
+    assert bench.store.data[f"boot-{WG}"] == header(f"boot-{WG}")
 
 
 async def test_a_plan_with_a_displaced_pin_keeps_it_through_a_refusal(bench: Bench) -> None:

@@ -97,8 +97,8 @@ class History:
     def memory(self) -> Memory:
         """What a dead daemon left."""
         memory = Memory()
-        for data in self.site.store.data.values():
-            memory.replay(decode(data))
+        for key, data in self.site.store.data.items():
+            memory.replay(decode(data, key))
         return memory
 
     def unpin(self) -> None:

@@ -20,7 +20,7 @@ from peerway.model.nexthops import Nexthops
 from peerway.model.policy import Policy
 from peerway.model.prefix import Prefix
 from peerway.model.table import Table
-from peerway.protocols.ledgerfile import HEADER, decode
+from peerway.protocols.ledgerfile import decode, header
 from peerway.records import SLACK, Records
 from tests.harness.columns import Entry, recorded
 from tests.harness.memory import Fate, MemoryStore
@@ -32,6 +32,7 @@ A, B, C, D = PEERS
 NETS = [px.parse(f"10.{number}.0.0/16") for number in range(4)]
 NET = NETS[0]
 KEY = f"boot-{WG}"
+HEADER = header(KEY)
 ENTRIES = st.lists(st.tuples(st.sampled_from(Op), st.sampled_from(NETS), st.sampled_from(PEERS)), max_size=12)
 MAPS = st.dictionaries(st.sampled_from(NETS), st.sampled_from(PEERS))
 
@@ -67,7 +68,7 @@ def interface(held: dict[Prefix, PublicKey] | None = None) -> Interface:
 
 def read(store: Store) -> Memory:
     memory = Memory()
-    memory.replay(decode(store.data.get(KEY, b"")))
+    memory.replay(decode(store.data.get(KEY, b""), KEY))
     return memory
 
 
@@ -130,6 +131,54 @@ def test_a_damaged_ledger_is_told_and_replaced(caplog: pytest.LogCaptureFixture)
     assert "wg0: the ledger" in caplog.text
     assert "count as pinned" in caplog.text
     assert store.data[KEY] == HEADER
+
+
+def test_a_ledger_of_another_interface_or_version_claims_nothing() -> None:
+    """A file under another name, or one that an older version wrote, says nothing about this interface."""
+    store = Store()
+    records, own = Records(store, "boot"), interface()
+    records.adopt(own)
+    records.write(own, recorded([(Op.OURS, NET, A)]))
+    whole = store.data[KEY]
+    assert adopted(store, {NET: A}).ledger.ours == {NET: A}
+    for foreign in (header("boot-8"), header(f"other-{WG}"), b"peerway ledger 2\n"):
+        store.data[KEY] = foreign + whole[len(HEADER) :]
+        assert not adopted(store, {NET: A}).ledger.ours
+
+
+def test_a_lost_removal_in_the_middle_claims_nothing() -> None:
+    """
+    A prefix that was ours, given back, and pinned since by somebody else: if the record of giving it back is lost, or
+    its length is another, what is left says that it is ours, and is not believed.
+    """
+    store = Store()
+    records, own = Records(store, "boot"), interface()
+    records.adopt(own)
+    marks = [len(store.data[KEY])]
+    for op, net in ((Op.OURS, NET), (Op.DROPPED, NET), (Op.OURS, NETS[1])):
+        records.write(own, recorded([(op, net, A)]))
+        marks.append(len(store.data[KEY]))
+    whole = store.data[KEY]
+    lost = whole[: marks[1]] + whole[marks[2] :]
+    longer = bytearray(whole)
+    longer[marks[1] + 4] = 1  # a length of the block beyond the end of the file
+    for damaged in (lost, bytes(longer)):
+        store.data[KEY] = damaged
+        assert not adopted(store, {NET: A}).ledger.ours
+
+
+def test_a_ledger_that_cannot_be_read_claims_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """A store that fails to read is no reason to fail, and none to take anything for ours."""
+
+    class Broken(Store):
+        @override
+        def load(self, key: str) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with caplog.at_level(logging.WARNING):
+        fresh = adopted(Broken(), {NET: A})
+    assert not fresh.ledger.ours
+    assert "wg0: cannot read the ledger: Input/output error; all its AllowedIPs count as pinned" in caplog.text
 
 
 def test_half_of_a_damaged_ledger_is_not_trusted() -> None:

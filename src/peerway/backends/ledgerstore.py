@@ -7,17 +7,30 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import socket
+import sys
 from pathlib import Path
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 NAMESPACE = Path("/proc/self/ns/net")
+SO_NETNS_COOKIE = 71  # asm-generic/socket.h, since Linux 5.14
 
 
 def place() -> str:
     """
     A name for this boot and network namespace.
     """
-    return f"{BOOT_ID.read_text().strip()}-{NAMESPACE.stat().st_ino}"
+    return f"{BOOT_ID.read_text().strip()}-{_namespace()}"
+
+
+def _namespace() -> str:
+    """The namespace's cookie, which no later one gets; from kernels that have none, its inode, which others may get."""
+    try:
+        with socket.socket(socket.AF_UNIX) as any_socket:
+            cookie = any_socket.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8)
+    except OSError:
+        return f"inode{NAMESPACE.stat().st_ino}"
+    return str(int.from_bytes(cookie, sys.byteorder))
 
 
 class LedgerFiles:

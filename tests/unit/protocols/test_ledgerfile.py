@@ -15,7 +15,7 @@ from peerway.model import prefix as px
 from peerway.model.keys import PublicKey
 from peerway.model.ledger import Op, Record
 from peerway.model.prefix import Prefix
-from peerway.protocols.ledgerfile import BLOCK, GROUP, HEADER, DamagedLedgerError, decode, encode
+from peerway.protocols.ledgerfile import BLOCK, GROUP, LENGTH_OF_BODY, DamagedLedgerError, decode, encode, header
 from tests.harness.columns import one
 from tests.harness.site import key
 from tests.harness.wg_strategies import KEYS, PREFIXES
@@ -30,12 +30,23 @@ RECORDS = st.lists(
     max_size=4,
 ).map(lambda found: [record for records in found for record in records])
 BLOCKS = st.lists(RECORDS, max_size=4)
+NAME = "boot-7"
+HEADER = header(NAME)
 NET = px.parse("10.0.0.0/8")
 Said = tuple[Op, PublicKey, list[Prefix]]
 
 
 def file_of(blocks: list[list[Record]]) -> bytes:
-    return HEADER + b"".join(encode(records) for records in blocks)
+    return HEADER + b"".join(blocks_of(blocks))
+
+
+def blocks_of(blocks: list[list[Record]]) -> list[bytes]:
+    """Blocks as they stand in a file after each other."""
+    check, found = zlib.crc32(HEADER), []
+    for records in blocks:
+        block, check = encode(records, check)
+        found.append(block)
+    return found
 
 
 def said(records: Iterable[Record]) -> list[Said]:
@@ -48,15 +59,16 @@ def flat(blocks: list[list[Record]]) -> list[Said]:
 
 
 def block(body: bytes) -> bytes:
-    """A whole block around any body."""
-    return BLOCK.pack(len(body), zlib.crc32(body)) + body
+    """A whole first block around any body."""
+    of_length = zlib.crc32(LENGTH_OF_BODY.pack(len(body)), zlib.crc32(HEADER))
+    return BLOCK.pack(len(body), of_length, zlib.crc32(body, of_length)) + body
 
 
 def beginning(data: bytes) -> tuple[list[Said], bool]:
     """The records that are read, and whether damage ended it."""
     found: list[Said] = []
     try:
-        for record in decode(data):
+        for record in decode(data, NAME):
             found += said([record])
     except DamagedLedgerError:
         return found, True
@@ -66,7 +78,7 @@ def beginning(data: bytes) -> tuple[list[Said], bool]:
 @given(BLOCKS)
 def test_what_is_written_is_read(blocks: list[list[Record]]) -> None:
     """All records come back, in their order, however they were put in blocks."""
-    assert said(decode(file_of(blocks))) == flat(blocks)
+    assert said(decode(file_of(blocks), NAME)) == flat(blocks)
 
 
 @given(BLOCKS, st.data())
@@ -76,24 +88,42 @@ def test_a_cut_file_is_a_beginning(blocks: list[list[Record]], data: st.DataObje
     cut = whole[: data.draw(st.integers(0, len(whole)))]
     expected: list[Said] = []
     at = len(HEADER)
-    for records in blocks:
-        at += len(encode(records))
+    for records, block in zip(blocks, blocks_of(blocks), strict=True):
+        at += len(block)
         if at > len(cut):
             break
         expected += said(records)
-    assert said(decode(cut)) == expected
+    assert said(decode(cut, NAME)) == expected
 
 
 @given(BLOCKS, st.data())
-def test_a_changed_byte_is_never_a_wrong_record(blocks: list[list[Record]], data: st.DataObject) -> None:
-    """Whatever byte becomes whatever: the file is damaged, or what is read are the records before the change."""
+def test_a_changed_byte_is_damage(blocks: list[list[Record]], data: st.DataObject) -> None:
+    """Whatever byte becomes whatever: the file is damaged, and what is read before that are the records before it."""
     whole = bytearray(file_of(blocks))
     at = data.draw(st.integers(0, len(whole) - 1))
     whole[at] ^= data.draw(st.integers(1, 255))
     found, damaged = beginning(bytes(whole))
-    records = flat(blocks)
-    assert found == records[: len(found)]
-    assert damaged or len(found) < len(records)
+    assert found == flat(blocks)[: len(found)]
+    assert damaged
+
+
+@given(BLOCKS, st.integers(0, 4), st.integers(0, 4))
+def test_blocks_out_of_order_are_damage(blocks: list[list[Record]], at: int, to: int) -> None:
+    """A block that is missing in the middle, doubled or elsewhere is never passed over."""
+    whole = [part for part in blocks_of(blocks) if part]
+    for parts in (whole[:at] + whole[at + 1 :], whole[:to] + whole[at : at + 1] + whole[to:]):
+        assert beginning(HEADER + b"".join(parts))[1] == (parts != whole[: len(parts)])
+
+
+@given(BLOCKS.filter(any))
+def test_blocks_of_another_interface_are_damage(blocks: list[list[Record]]) -> None:
+    """The same bytes under the header of another interface are not believed."""
+    for foreign in (header("boot-8"), header("toob-7")):
+        moved = foreign + file_of(blocks)[len(HEADER) :]
+        with pytest.raises(DamagedLedgerError, match="this interface"):
+            list(decode(moved, NAME))
+        with pytest.raises(DamagedLedgerError, match="does not follow"):
+            list(decode(moved, foreign.split(b"\n")[1].decode()))
 
 
 @given(st.binary(max_size=200), st.booleans())
@@ -112,12 +142,12 @@ def test_a_file_of_something_else_is_damaged(data: bytes) -> None:
 def test_an_empty_file_is_an_empty_ledger() -> None:
     """Nothing written, or only a part of the header: no records, and no damage."""
     for length in range(len(HEADER) + 1):
-        assert list(decode(HEADER[:length])) == []
+        assert list(decode(HEADER[:length], NAME)) == []
 
 
 def test_no_records_are_no_bytes() -> None:
     """Nothing to say writes nothing."""
-    assert encode([]) == b""
+    assert encode([], 7) == (b"", 7)
 
 
 def body(op: int = 1, count: int = 1, prefix: int = NET) -> bytes:
@@ -134,11 +164,16 @@ def of_family(family: int) -> bytes:
 def test_the_layout_of_a_block_does_not_change() -> None:
     """A ledger of an older process is read by a newer one: this is how its bytes lie."""
     expected = struct.pack("<BB32sIQ", 1, 2, bytes(key(1)), 1, NET)
-    assert encode([Record(Op.OURS, key(1), one(NET))]) == struct.pack("<QI", 46, zlib.crc32(expected)) + expected
+    of_length = zlib.crc32(HEADER + struct.pack("<Q", 46))
+    check = zlib.crc32(HEADER + struct.pack("<Q", 46) + expected)
+    whole = struct.pack("<QII", 46, of_length, check) + expected
+    assert encode([Record(Op.OURS, key(1), one(NET))], zlib.crc32(HEADER)) == (whole, check)
     six = px.parse("2001:db8::/32")
     expected = struct.pack("<BB32sI16sB", 5, 10, bytes(key(2)), 1, bytes.fromhex("20010db8") + bytes(12), 32)
-    assert encode([Record(Op.RETURNED, key(2), one(six))]) == struct.pack("<QI", 55, zlib.crc32(expected)) + expected
-    assert HEADER == b"peerway ledger 2\n"
+    of_length = zlib.crc32(struct.pack("<Q", 55), check)
+    whole = struct.pack("<QII", 55, of_length, zlib.crc32(expected, of_length)) + expected
+    assert encode([Record(Op.RETURNED, key(2), one(six))], check)[0] == whole
+    assert HEADER == b"peerway ledger 3\nboot-7\n"
     assert [int(op) for op in (Op.OURS, Op.DROPPED, Op.DISPLACING, Op.DISPLACED, Op.RETURNED)] == [1, 2, 3, 4, 5]
 
 
@@ -158,14 +193,14 @@ def test_the_layout_of_a_block_does_not_change() -> None:
 def test_a_whole_block_that_makes_no_sense_is_damage(wrong: bytes, words: str) -> None:
     """A right checksum does not make a wrong group, operation or prefix right."""
     with pytest.raises(DamagedLedgerError, match=words):
-        list(decode(HEADER + block(wrong)))
+        list(decode(HEADER + block(wrong), NAME))
 
 
 def test_the_edges_of_prefixes_are_read() -> None:
     """Hosts and defaults of both families are no damage."""
     edges = tuple(px.parse(text) for text in ("0.0.0.0/0", "255.255.255.255", "::/0", "ff" * 2 + "::"))
     records = [Record(Op.OURS, key(1), column) for column in cl.columns(edges)]
-    assert said(decode(HEADER + encode(records))) == [
+    assert said(decode(file_of([records]), NAME)) == [
         (Op.OURS, key(1), sorted(edges[:2])),
         (Op.OURS, key(1), sorted(edges[2:])),
     ]
