@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from typing_extensions import override
 
@@ -26,6 +27,7 @@ _STANDARD_TAG: Final = "tag:yaml.org,2002:"
 _MERGE: Final = f"{_STANDARD_TAG}merge"
 _SECRET_WORDS: Final = ("key", "psk", "secret", "password", "token")
 _LONGEST_VALUE: Final = 60
+_REPEATED: Final = 100_000  # values that aliases may repeat; nine lines of aliases of aliases make a billion
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +130,11 @@ def read_yaml(text: str, file: str) -> Document:
     """
     document = Document(file)
     try:
-        root = YAML(typ="safe", pure=True).compose(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML allows it, and the warning prints the lines
+            root = YAML(typ="safe", pure=True).compose(text)
         if root is not None:
-            document.data = _Reader(document).value(root, ())
+            document.data = _Reader(document, len(text) + _REPEATED).value(root, ())
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = f"not YAML: {error.problem or error.context}"
@@ -138,6 +142,8 @@ def read_yaml(text: str, file: str) -> Document:
     except YAMLError as error:
         what = f"not YAML: {str(error).splitlines()[0]}"
         document.problems.append(Problem(file, 0, "", "", what, "write it as plain text in UTF-8"))
+    except _TooManyError:
+        document.problems.append(Problem(file, 0, "", "", "aliases repeat too much", "write the values out"))
     except RecursionError:
         document.problems.append(Problem(file, 0, "", "", "nested too deeply", "write it flat"))
     return document
@@ -156,15 +162,23 @@ def _cure(text: str, mark: Any) -> str:
     return "check indentation, colons and quotes there and in the line before"
 
 
+class _TooManyError(Exception):
+    """There are more values than their text can hold, and than aliases may repeat."""
+
+
 class _Reader:
     """Turns composed nodes into values. The composer has resolved tags and aliases, the reader keeps the lines."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, limit: int) -> None:
         self._document = document
+        self._left = limit
         self._scalars = YAML(typ="safe", pure=True).constructor
         self._open: set[int] = set()
 
     def value(self, node: Node, path: KeyPath) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise _TooManyError
         self._document.lines.setdefault(path, node.start_mark.line + 1)
         if not str(node.tag).startswith(_STANDARD_TAG):
             self._document.complain(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 
 from hypothesis import given
@@ -50,6 +51,22 @@ def test_what_is_no_utf8_text_or_nested_without_end_is_an_error() -> None:
     """Control characters and absurd nesting end in a sentence."""
     assert "not YAML" in str(read_yaml("a: \x01", "f").problems[0])
     assert "nested too deeply" in str(read_yaml("[" * 5000, "f").problems[0])
+
+
+def test_aliases_that_multiply_are_an_error() -> None:
+    """Ten lines that mean a billion values end in a sentence; many peers that share an alias are read."""
+    laughs = "".join(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]\n" for n in range(1, 10))
+    assert "aliases repeat too much" in str(read_yaml(f"x0: &x0 a\n{laughs}", "f").problems[0])
+    shared = "".join(f"p{n}: *x\n" for n in range(2000))
+    document = read_yaml(f"x: &x [a, b, c, d]\n{shared}", "f")
+    assert (len(document.data), document.problems) == (2001, [])
+
+
+def test_an_anchor_that_is_used_again_is_no_news() -> None:
+    """YAML allows it; no warning prints lines of the file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_yaml("a: &x 1\nb: &x 2\nc: *x\n", "f").data == {"a": 1, "b": 2, "c": 2}
 
 
 @given(st.text(max_size=300))

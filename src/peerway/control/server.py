@@ -230,9 +230,8 @@ async def _send(response: web.StreamResponse, queue: EventQueue) -> None:
 
 async def _route_request(request: web.Request) -> RouteRequest:
     try:
-        data = await request.json()
-        wanted = RouteRequest(**data)
-    except (ValueError, TypeError):
+        wanted = RouteRequest(**json.loads(await request.read()))
+    except (ValueError, TypeError, RecursionError):
         raise UnusableError("not a route; send JSON with prefix, peer, and maybe interface, metric and table") from None
     texts = (wanted.prefix, wanted.peer, wanted.interface or "", wanted.table or "")
     if not all(isinstance(text, str) for text in texts) or type(wanted.metric or 0) is not int:

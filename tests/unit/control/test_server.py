@@ -135,6 +135,22 @@ def test_routes_are_added_and_deleted(daemon: FakeDaemon, http_client: Http) -> 
 
 
 @pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"[" * 100_000, "application/json"),
+        (b"\xff\xfe", "application/json"),
+        (b"{}", "application/json; charset=nonsense"),
+        (b'{"prefix": "10.0.0.0/8", "peer": "x", "metric": ' + b"9" * 5000 + b"}", "application/json"),
+    ],
+)
+def test_a_hostile_body_is_no_failure_of_the_daemon(http_client: Http, body: bytes, kind: str) -> None:
+    """However deep, long or oddly encoded a body is, it is the client's mistake."""
+    http_client.request("POST", "/v1/routes", body, {"Content-Type": kind})
+    answer = http_client.getresponse()
+    assert (answer.status, "not a route" in json.loads(answer.read())["error"]) == (400, True)
+
+
+@pytest.mark.parametrize(
     ("request_", "body", "status", "words"),
     [
         ("GET /v1/status?interface=wg9", None, 404, "no WireGuard interface wg9"),
