@@ -1,17 +1,20 @@
 # make demo    three sites in private namespaces; shows the main job in a minute and leaves no trace (root)
 # make test    everything that CI runs: check, lab, interop, kernel, bench (root)
 # make check   format, lint, types, unit tests: what everybody runs before a commit; seconds, no root
-# make unit | lab | interop | kernel      one tier alone
+# make unit | hostile | lab | interop | kernel      one tier alone
+# make fuzz    each parser of outside bytes against hostile ones: make fuzz SECONDS=60 [TARGETS="config uapi"]
 # make bench   speed beside C floors of the same run (docs/PERFORMANCE.md); its short form is part of make test (root)
 # make setup   missing Debian packages, and .venv from requirements.lock; the others do what they need of it themselves
 # make docs    configuration reference and manual pages again
-# make lock    requirements.lock again, from pyproject.toml
+# make lock    requirements.lock again, from pyproject.toml, and requirements-fuzz.lock
 # make clean   .venv, caches and logs away
 
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.peerway
+SECONDS := 60
+TARGETS :=
 TIERS := $(PY) tools/tiers.py
 
 # program (or file) that tells whether a package is there : package
@@ -24,7 +27,7 @@ ifeq ($(wildcard /usr/lib/qemu/virtiofsd),) # Debian 12 has it in qemu-system-co
 GUESTS += $(if $(filter trixie,$(shell . /etc/os-release && echo $$VERSION_CODENAME)),/usr/libexec/virtiofsd:virtiofsd)
 endif
 
-.PHONY: demo test check unit lab interop kernel bench setup docs lock clean packages
+.PHONY: demo test check unit hostile fuzz lab interop kernel bench setup docs lock clean packages
 .DEFAULT_GOAL := check
 
 demo: $(STAMP)
@@ -32,13 +35,17 @@ demo: $(STAMP)
 	@$(VENV)/bin/peerway demo
 
 test: setup
-	@PEERWAY_HISTORIES=3000 $(TIERS) check lab interop kernel bench
+	@PEERWAY_HISTORIES=3000 $(TIERS) check hostile lab interop kernel bench
 
 check: $(STAMP)
 	@$(TIERS) check
 
-unit: $(STAMP)
-	@$(TIERS) unit
+unit hostile: $(STAMP)
+	@$(TIERS) $@
+
+fuzz: $(STAMP)
+	@$(PY) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	@$(PY) -m tests.fuzz.run $(SECONDS) $(TARGETS)
 
 lab interop kernel: setup
 	@$(TIERS) $@
@@ -68,6 +75,8 @@ lock: $(STAMP)
 	@$(PY) -m pip install -qq uv
 	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--all-extras pyproject.toml -o requirements.lock
+	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		requirements-fuzz.in -o requirements-fuzz.lock
 	@sed -i '1i # make lock: every package that peerway and its tests need, with hashes, for Python 3.11 and later.' \
 		requirements.lock
 

@@ -89,6 +89,7 @@ TIERS: Final = {
             UNIT,
         ],
     ),
+    "hostile": Tier("hostile bytes for each parser, the same each time", [Step("hostile", (*PYTEST, "tests/fuzz"))]),
     "lab": Tier(
         "the real daemon, real routes and wireguard-go in namespaces",
         [Step("lab", (*PYTEST, "tests/lab"))],
