@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from peerway.model import columns as cl
-from peerway.model.device import AllowedIPsDelta
+from peerway.model.device import AllowedIPsDelta, Group
 from peerway.model.diff import allowed_ip_events
 from peerway.model.events import ClaimRefused, Event
 from peerway.model.interface import Interface
@@ -23,6 +23,7 @@ from peerway.model.ports import BULK, DeviceHandle, Refusal, RoutingTable
 from peerway.model.prefix import Prefix
 from peerway.model.route import RouteGroup
 from peerway.model.sheaves import together
+from peerway.model.table import Table
 from peerway.records import Records
 
 log = logging.getLogger(__name__)
@@ -35,15 +36,17 @@ class Applier:
     The hands of the engine.
     """
 
-    def __init__(self, table: RoutingTable, records: Records, publish: Callable[[Event], None]) -> None:
+    def __init__(
+        self, table: RoutingTable, records: Records, publish: Callable[[Event], None], clock: Callable[[], float]
+    ) -> None:
         self.listening: Callable[[], bool] = lambda: True  # whether anybody wants AllowedIP events
         self.hear: Callable[[], None] = lambda: None  # takes in what long work makes the kernel tell
         self.unsettled: dict[int, Plan] = {}  # failed, by interface; nobody knows yet what of it was done
-        self._table, self._records, self._publish = table, records, publish
+        self._table, self._records, self._publish, self._clock = table, records, publish, clock
 
     async def apply(self, interface: Interface, handle: DeviceHandle, todo: Plan) -> bool:
         """
-        Carry out a plan. What was refused stands in `interface.failures`. Returns whether the device answered.
+        Carry out a plan. What was refused is noted in `interface.health`. Returns whether the device answered.
         """
         delta = todo.delta
         try:
@@ -61,15 +64,23 @@ class Applier:
 
     def _remember(self, interface: Interface, todo: Plan, *, whole: bool) -> None:
         try:
-            if not whole:
+            if whole:
+                self._records.write(interface, todo.last_records)
+                self._records.tidy(interface)
+            else:
                 self._records.rewrite(interface)
-                return
-            self._records.write(interface, todo.last_records)
-            self._records.tidy(interface)
         except OSError as error:  # what stands in the store names too many prefixes, never too few
             interface.errors["ledger"] = f"cannot write the ledger: {error.strerror or error}"
+            interface.health.failed("ledger", interface.errors["ledger"], self._clock())
         else:
             interface.errors.pop("ledger", None)
+            interface.health.done("ledger")
+
+    def rewrite(self, interface: Interface) -> None:
+        """
+        Write a ledger that could not be written.
+        """
+        self._remember(interface, Plan(), whole=False)
 
     def _take_result(
         self, interface: Interface, todo: Plan, delta: AllowedIPsDelta, refusals: Sequence[Refusal]
@@ -89,7 +100,7 @@ class Applier:
                     held.drop(prefix)
                 else:
                     held[prefix] = owner
-            interface.failures.update(refused)
+            refuse(interface, refusals, (*delta.remove, *delta.add))
             settle(interface, todo, cl.columns(refused))
             self._tell_refused(interface, delta, refused)
         if before:
@@ -117,7 +128,10 @@ class Applier:
         interface.errors["apply"] = reason
         log.warning("%s: %s; the device is read again", interface.name, reason)
         for _, column in (*todo.add_routes, *todo.delete_routes, *todo.before):
-            interface.failures.put(column, reason)
+            for peer, part in interface.held.groups(column):
+                interface.health.refuse(part, reason, peer)
+        for peer, column in (*todo.take, *todo.give):
+            interface.health.refuse(column, reason, peer)
         self.unsettled[interface.ifindex] = todo
         try:
             reading = await handle.read()
@@ -162,10 +176,10 @@ class Applier:
                 refusals = await self._act(act, some)
             except OSError as error:  # no answer: all are compared again
                 for _, column in (group for rest in parts[number:] for group in rest):
-                    interface.failures.put(column, f"route: {error.strerror or error}")
+                    for peer, same in interface.held.groups(column):
+                        interface.health.refuse(same, f"route: {error.strerror or error}", peer)
                 return
-            for refusal in refusals:
-                interface.failures[refusal.prefix] = f"route: {refusal.reason}"
+            refuse(interface, refusals, (), "route: ")
         if parts and _is_many(parts[0]):
             self.hear()  # what was added in bulk does not say that it is there to be heard
 
@@ -178,6 +192,23 @@ class Applier:
         finally:
             await asyncio.wait([working])  # its sockets are its own until then
         return working.result()
+
+
+def refuse(interface: Interface, refusals: Sequence[Refusal], asked: Iterable[Group], about: str = "") -> None:
+    """
+    Note refusals, those with one reason together. Each is about the peer that was asked for, or else who holds the
+    prefix.
+    """
+    peers: Table[PublicKey] = Table()
+    for asked_for, column in asked:
+        peers.put(column, asked_for)
+    prefixes: dict[str, list[Prefix]] = {}
+    for refusal in refusals:
+        prefixes.setdefault(refusal.reason, []).append(refusal.prefix)
+    for reason, some in prefixes.items():
+        for column in cl.columns(some):
+            for peer, part in (peers or interface.held).groups(column):
+                interface.health.refuse(part, about + reason, peer)
 
 
 def _is_many(groups: Iterable[RouteGroup]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Container, Iterator
 from functools import partial
 
@@ -33,8 +34,6 @@ from peerway.watcher import Watcher
 
 log = logging.getLogger(__name__)
 
-RETRY_FIRST, RETRY_LAST = 1.0, 60.0  # seconds between attempts at what was refused
-
 
 class Engine:
     """
@@ -57,12 +56,10 @@ class Engine:
         self.wake: Callable[[], None] = lambda: None  # ends the wait for the next round
         self.trim: Callable[[], None] = lambda: None  # gives memory back that was taken for a moment
         self._table, self._records, self._clock = table, records, clock
-        self._applier = Applier(table, records, publish)
+        self._applier = Applier(table, records, publish, clock)
         self._applier.hear = watcher.hear
         self._first = True
         self._large = False  # whether a plan took much memory
-        self._retry_at: dict[int, float] = {}
-        self._retry_after: dict[int, float] = {}
         self._rounds: list[asyncio.Future[None]] = []
 
     @property
@@ -76,7 +73,10 @@ class Engine:
             if interface.small_dirty or self._is_waiting(interface):
                 return 0.0
         due = self.watcher.deadline
-        return min(due, *self._retry_at.values()) if self._retry_at else due
+        for interface in self.world.interfaces.values():
+            if interface.health.deadline < due and interface.ifindex not in self._applier.unsettled:
+                due = interface.health.deadline
+        return due
 
     def _is_waiting(self, interface: Interface) -> bool:
         return bool(interface.dirty) and interface.ifindex not in self._applier.unsettled
@@ -89,9 +89,11 @@ class Engine:
 
     async def sync(self) -> None:
         """
-        Read everything again, and return when it is applied.
+        Read everything again, try again what failed, and return when it is applied.
         """
         self.watcher.look_again()
+        for interface in self.world.interfaces.values():
+            interface.health.hurry()
         await self.settled()
 
     async def settled(self) -> None:
@@ -106,15 +108,25 @@ class Engine:
     async def step(self, news: Container[int] | None = None) -> None:
         """
         One round: take in what is to be seen, and bring every interface to what is wanted. `news` are the descriptors
-        at which something waits, None if that is not known.
+        at which something waits, None if that is not known. Raises OSError when the kernel does not answer; who waits
+        for a round waits for the next one then.
         """
         rounds, self._rounds = self._rounds, []
+        try:
+            await self._round(news)
+        except BaseException:
+            self._rounds = [*rounds, *self._rounds]
+            raise
+        if rounds:
+            self._end(rounds)
+
+    async def _round(self, news: Container[int] | None) -> None:
         await self.watcher.look(news)
         readings = self.watcher.readings
         if readings.started or readings.stopped or self._first:
             self._welcome()
         for interface in list(self.world.interfaces.values()):
-            if self._retry_at:
+            if interface.health.deadline < math.inf:
                 self._retry(interface)
             if interface.small_dirty:
                 interface.small_dirty = False
@@ -125,8 +137,6 @@ class Engine:
                 await self._bring(interface)
         if self._large or self.watcher.large:
             self._save_memory()
-        if rounds:
-            self._end(rounds)
 
     def _end(self, rounds: list[asyncio.Future[None]]) -> None:
         if any(map(self._is_waiting, self.world.interfaces.values())):  # what a plan left to the next one
@@ -139,10 +149,11 @@ class Engine:
     def _welcome(self) -> None:
         for interface in self.watcher.readings.stopped:
             self._records.forget(interface.ifindex)
-            self._retry_at.pop(interface.ifindex, None)
             self._applier.unsettled.pop(interface.ifindex, None)
         for interface in self.watcher.readings.started:
             self._records.adopt(interface)
+            if "ledger" in interface.errors:
+                interface.health.failed("ledger", interface.errors["ledger"], self._clock())
             interface.refresh_gateways()
             self.world.dirty_all(interface)
             log.info(
@@ -155,42 +166,51 @@ class Engine:
         self.watcher.readings.stopped.clear()
 
     def _retry(self, interface: Interface) -> None:
-        at = self._retry_at.get(interface.ifindex)
-        if at is not None and at <= self._clock():
-            del self._retry_at[interface.ifindex]
-            interface.dirty.add_columns(interface.failures.columns())
-            interface.small_dirty |= "address" in interface.errors
-
-    def _retry_later(self, interface: Interface) -> None:
-        after = self._retry_after.get(interface.ifindex, RETRY_FIRST)
-        self._retry_after[interface.ifindex] = min(after * 2, RETRY_LAST)
-        self._retry_at[interface.ifindex] = self._clock() + after
+        health, now = interface.health, self._clock()
+        if health.deadline > now or interface.ifindex in self._applier.unsettled:
+            return
+        interface.dirty.add_columns(health.due(now))
+        interface.small_dirty |= health.is_due("address", now)
+        if health.is_due("ledger", now):
+            self._applier.rewrite(interface)
 
     # addresses
 
     def _bring_addresses(self, interface: Interface) -> None:
         wanted = self.council.addresses(interface)
         present = {address for address in self.world.addresses if address.ifindex == interface.ifindex}
-        try:
-            self._change_addresses(interface, wanted, present)
-        except OSError as error:
+        error = self._change_addresses(interface, wanted, present)
+        if error is not None:
             interface.errors["address"] = f"cannot set the derived addresses: {error.strerror or error}"
-            self._retry_later(interface)
+            interface.health.failed("address", interface.errors["address"], self._clock())
         else:
             interface.errors.pop("address", None)
+            interface.health.done("address")
 
-    def _change_addresses(self, interface: Interface, wanted: frozenset[Address], present: set[Address]) -> None:
+    def _change_addresses(
+        self, interface: Interface, wanted: frozenset[Address], present: set[Address]
+    ) -> OSError | None:
+        """One address that is refused stops no other. Returns the last error."""
+        failed: OSError | None = None
+        for change in self._address_changes(interface, wanted, present):
+            try:
+                change()
+            except OSError as error:
+                failed = error
+        return failed
+
+    def _address_changes(
+        self, interface: Interface, wanted: frozenset[Address], present: set[Address]
+    ) -> Iterator[Callable[[], None]]:
         disturbing = [address for address in present if disturbs(address, wanted)]
         if disturbing or (not interface.link.up and any(px.is_link_local(address.address) for address in wanted)):
-            self._table.stop_kernel_link_local(interface.ifindex)
+            yield partial(self._table.stop_kernel_link_local, interface.ifindex)
         there = {address.address for address in present}
-        for address in sorted(wanted):
-            if address.address not in there:
-                self._table.add_address(address)
+        yield from (partial(self._table.add_address, it) for it in sorted(wanted) if it.address not in there)
         ours = {address for address in present if address.protocol == interface.policy.route_protocol}
         keep = {address.address for address in wanted}
-        for address in sorted({address for address in ours if address.address not in keep} | set(disturbing)):
-            self._table.delete_address(address)
+        gone = {address for address in ours if address.address not in keep} | set(disturbing)
+        yield from (partial(self._table.delete_address, address) for address in sorted(gone))
 
     # AllowedIPs and routes
 
@@ -211,19 +231,13 @@ class Engine:
             )
         todo = plan(interface, self.world.rib, partial(council.decide, interface), parts)
         interface.dirty.add_columns(left)
-        if interface.failures:
-            for column in todo.decided.values():
-                interface.failures.put(column, None)
         if todo and not await self._applier.apply(
             interface, self.watcher.readings.watched[interface.ifindex].handle, todo
         ):
             self.watcher.read_soon(interface.ifindex)
+        interface.health.tried(todo.decided.values(), self._clock())
         if sum(map(len, todo.decided.values())) > LARGE:
             self._large = True
-        if not interface.failures:
-            self._retry_after.pop(interface.ifindex, None)
-        elif interface.ifindex not in self._retry_at:
-            self._retry_later(interface)
 
     def _save_memory(self) -> None:
         """After a large plan, reading or dump, when nothing of it is needed any more."""

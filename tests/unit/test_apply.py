@@ -79,7 +79,7 @@ class Bench:
         self.records = Records(self.store, "boot")
         self.records.adopt(self.interface)
         self.events: list[Event] = []
-        self.applier = Applier(self.table, self.records, self.events.append)
+        self.applier = Applier(self.table, self.records, self.events.append, lambda: 0.0)
 
     def has(self, held: dict[Prefix, PublicKey], *ours: Prefix) -> None:
         """The device has these, of which some are ours, on record."""
@@ -94,7 +94,12 @@ class Bench:
         return plan(self.interface, World().rib, deciding(verdicts.__getitem__), single)
 
     async def apply(self, todo: Plan) -> bool:
-        return await self.applier.apply(self.interface, self.device, todo)
+        answered = await self.applier.apply(self.interface, self.device, todo)
+        self.interface.health.tried(todo.decided.values(), 0.0)
+        return answered
+
+    def reasons(self) -> dict[Prefix, str]:
+        return {prefix: failure.reason for prefix, failure in self.interface.failures.items()}
 
     @property
     def memory(self) -> Memory:
@@ -145,7 +150,7 @@ async def test_a_refused_prefix_is_whose_it_was(bench: Bench) -> None:
     assert await bench.apply(bench.decided({NET: LEARNED[B], NETS[1]: LEARNED[B]}))
     assert bench.interface.held == bench.device.map == {NET: A, NETS[1]: B}
     assert bench.interface.ledger.ours == {NET: A, NETS[1]: B}
-    assert bench.interface.failures == {NET: "refused by the test"}
+    assert bench.reasons() == {NET: "refused by the test"}
     assert bench.memory.maybe == {NET: {A}, NETS[1]: {B}}
     assert ClaimRefused("wg0", B, NET, "refused by the test") in bench.events
     assert +bench.interface.counts == {A: 1, B: 1}
@@ -219,7 +224,7 @@ async def test_without_a_ledger_nothing_is_given(bench: Bench) -> None:
     assert not await bench.apply(bench.decided({NET: LEARNED[A]}))
     assert not bench.device.deltas
     assert not bench.interface.ledger.ours
-    assert "No space left" in bench.interface.failures[NET]
+    assert "No space left" in bench.reasons()[NET]
 
 
 async def test_a_full_store_behind_is_an_error_only(bench: Bench) -> None:
@@ -267,7 +272,7 @@ async def test_a_refused_route_is_a_failure_of_its_prefix(bench: Bench) -> None:
     """A route in whose place another stands is refused, told as that of its prefix, and nothing else stops."""
     bench.table.user_add(NET, Path(254, 4, 4096, (NextHop(3),)))
     assert await bench.apply(Plan(add_routes=sheaves((NET, own_route(A)), (NETS[1], own_route(A)))))
-    assert bench.interface.failures == {NET: "route: File exists"}
+    assert bench.reasons() == {NET: "route: File exists"}
     assert bench.table.all[NETS[1]] == [own_route(A)]
 
 
@@ -277,7 +282,7 @@ async def test_routes_without_an_answer_are_failures(bench: Bench) -> None:
     todo = Plan(add_routes=sheaves((NET, own_route(A))), delete_routes=sheaves((NETS[1], own_route(A))))
     assert await bench.apply(todo)
     assert bench.interface.failures.keys() == {NET, NETS[1]}
-    assert "No buffer space" in bench.interface.failures[NET]
+    assert "No buffer space" in bench.reasons()[NET]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from dataclasses import replace
 from functools import partial
 from unittest.mock import patch
@@ -22,6 +23,10 @@ from tests.harness.site import OTHER, WG, Site, gateway, key, via
 
 A, B, C = key(1), key(2), key(3)
 NET = px.parse("10.9.0.0/24")
+
+
+def full(_key: str, _data: bytes) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.fixture
@@ -272,7 +277,7 @@ async def test_a_route_of_somebody_else_in_our_place_stays(site: Site) -> None:
     site.device.map[NET] = A
     await site.settle()
     assert site.table.all[NET] == [foreign]
-    assert "exists" in site.interface.failures[NET].lower()
+    assert "exists" in site.interface.failures[NET].reason.lower()
     site.table.user_delete(NET, foreign)
     await site.settle()
     assert site.table.all[NET] == [Path(254, 87, 4096, (NextHop(WG, gateway(A)),))]
@@ -390,6 +395,73 @@ async def test_one_refused_prefix_stops_no_other_and_heals(site: Site) -> None:
     await site.settle()
     assert site.device.map[NET] == A
     assert not site.interface.failures
+
+
+async def test_each_refused_prefix_is_tried_again_at_its_own_time(site: Site) -> None:
+    """What has failed for long waits a minute; what fails anew is tried after a second, whatever else failed before."""
+    other = px.parse("10.10.0.0/16")
+    site.device.refuse = {NET}
+    site.table.user_add(NET, via(A))
+    for _ in range(8):
+        await site.settle()
+    assert site.interface.failures[NET].due == site.now + 60
+    site.device.refuse = {NET, other}
+    site.table.user_add(other, via(A))
+    await site.settle(poll=False)
+    assert site.engine.deadline == site.interface.failures[other].due == site.now + 1
+    site.device.refuse = {NET}
+    site.now += 1
+    await site.settle(poll=False)
+    assert site.device.map.get(other) == A
+    assert site.interface.failures.keys() == {NET}
+    assert site.interface.failures[NET].due == site.now + 59
+
+
+async def test_a_sync_tries_again_what_failed(site: Site) -> None:
+    """Who asks for a sync does not wait for the next attempt."""
+    site.device.refuse = {NET}
+    site.table.user_add(NET, via(A))
+    await site.settle()
+    site.device.refuse = set()
+    done = asyncio.ensure_future(site.engine.sync())
+    await asyncio.sleep(0)
+    await site.settle(poll=False)
+    await done
+    assert site.device.map[NET] == A
+
+
+async def test_a_ledger_that_could_not_be_written_is_written_later(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the store is full behind a plan, the state says so until the ledger could be written, by itself."""
+    site.table.user_add(NET, via(A))
+    await site.settle()
+    site.table.user_delete(NET, via(A))
+    real = site.store.append
+    monkeypatch.setattr(site.store, "append", full)
+    await site.settle(poll=False)
+    assert "No space" in site.interface.errors["ledger"]
+    monkeypatch.setattr(site.store, "append", real)
+    await site.settle()
+    assert not site.interface.errors
+
+
+async def test_one_refused_address_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two derived addresses one is refused: the other is set, and the first one too when it can."""
+    site = Site(policy=Policy(prefixes=(px.parse("fd00::/64"), px.parse("fe80::/64"))))
+    add = site.table.add_address
+
+    def refuse(address: Address) -> None:
+        if not px.is_link_local(address.address):
+            raise OSError(errno.EACCES, "IPv6 is disabled")
+        add(address)
+
+    monkeypatch.setattr(site.table, "add_address", refuse)
+    await site.settle()
+    assert [px.is_link_local(address.address) for address in site.table.all_addresses] == [True]
+    assert "IPv6 is disabled" in site.interface.errors["address"]
+    monkeypatch.setattr(site.table, "add_address", add)
+    await site.settle()
+    assert len(site.table.all_addresses) == 2
+    assert not site.interface.errors
 
 
 async def test_a_failure_in_the_middle_is_sorted_out(site: Site) -> None:
@@ -649,6 +721,23 @@ async def test_settled_waits_for_what_a_plan_left_to_the_next() -> None:
     assert not site.interface.dirty
     assert site.device.map[NET] == A
     assert other not in site.device.map
+
+
+async def test_who_waits_for_a_round_waits_for_the_next_when_one_fails(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round that the kernel does not answer is none: a sync ends with the first whole one."""
+    await site.settle()
+    done = asyncio.ensure_future(site.engine.sync())
+    await asyncio.sleep(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(site.table, "routes", lambda _keep: full("", b""))
+        with pytest.raises(OSError, match="No space"):
+            await site.engine.step()
+    await asyncio.sleep(0)
+    assert not done.done()
+    await site.engine.step()
+    await asyncio.wait_for(done, 1)
 
 
 async def test_addresses_of_others_stay(site: Site) -> None:

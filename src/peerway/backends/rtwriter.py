@@ -15,7 +15,6 @@ from peerway.backends import netlinkbatch
 from peerway.backends.netlink import NETLINK_ROUTE, NetlinkSocket
 from peerway.backends.netlinkbatch import Request
 from peerway.model import columns as cl
-from peerway.model import prefix as px
 from peerway.model.ports import BULK, Refusal
 from peerway.model.prefix import Prefix
 from peerway.model.route import RouteGroup
@@ -141,4 +140,4 @@ class RouteWriter:
             self._prefixes.clear()
 
     def _refuse(self, prefix: Prefix, number: int, words: str) -> None:
-        self.refusals.append(Refusal(prefix, number, f"{self._doing} the route {px.text(prefix)}: {words}"))
+        self.refusals.append(Refusal(prefix, number, f"{self._doing} it: {words}"))

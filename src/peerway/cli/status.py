@@ -44,6 +44,12 @@ def _lines(interfaces: list[dict[str, Any]]) -> Iterator[str]:
         yield f"  prefixes: {counts}"
         for error in found.get("errors", ()):
             yield click.style(f"  error: {clean(error)}", fg="red")
+        for peer in found["peers"]:
+            if failed := peer.get("failed"):
+                told = f"{failed['prefixes']} prefixes, {failed['error']}; again in {failed['retry_in']:.0f} s"
+                yield click.style(
+                    f"  failed at {clean(peer['name'] or peer['public_key'][:8])}: {clean(told)}", fg="red"
+                )
         if found["peers"]:
             yield from table(HEADERS, map(_row, found["peers"]), "  ")
 

@@ -21,6 +21,7 @@ from peerway.features.council import Council
 from peerway.model import columns as cl
 from peerway.model import prefix as px
 from peerway.model.columns import Column
+from peerway.model.health import Failure
 from peerway.model.interface import Interface
 from peerway.model.keys import PublicKey
 from peerway.model.ownership import Origin, Verdict
@@ -87,7 +88,7 @@ class Entries:
             prefix in interface.gateways.derived,
             self.path(interface, prefix),
             interface.notes.get(prefix, UNREMARKABLE),
-            interface.failures.look(prefix),
+            reason_of(interface.failures.look(prefix)),
         )
         return {"interface": interface.name, "prefix": px.text(prefix)} | self.rest(interface, situation)
 
@@ -193,8 +194,8 @@ class _Listing:
         if told is None:
             owner, given, verdict, failure, ours, _ = values
             path = self._entries.path(self._interface, prefix)
-            verdict = verdict or UNREMARKABLE
-            situation = Situation(owner, given, ours is not None, is_derived, path, verdict, failure)
+            verdict, reason = verdict or UNREMARKABLE, reason_of(failure)
+            situation = Situation(owner, given, ours is not None, is_derived, path, verdict, reason)
             told = self._told[name] = _Told(situation, tuple(values))
         return told
 
@@ -210,6 +211,13 @@ def shown(interface: Interface) -> list[Table[Any]]:
     """
     given = interface.aggregated.given if interface.aggregated else interface.ledger.ours
     return [interface.held, given, interface.notes, interface.failures]
+
+
+def reason_of(failure: Failure | None) -> str | None:
+    """
+    What the last attempt's error was, if it failed.
+    """
+    return None if failure is None else failure.reason
 
 
 def names(column: Column) -> list[str]:

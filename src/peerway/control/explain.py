@@ -193,7 +193,7 @@ def _reasons(views: Views, way: Way, interface: Interface, prefix: Prefix) -> No
             protocol = views.names.protocol_name(path.protocol)
             way.steps.append(f"A route to {text} ({protocol}) does not count on {interface.name}: {skipped.value}.")
     if prefix in interface.failures:
-        way.steps.append(f"The last attempt at {text} failed: {interface.failures[prefix]}.")
+        way.steps.append(f"The last attempt at {text} failed: {interface.failures[prefix].reason}.")
 
 
 def _notes_everywhere(views: Views, way: Way, prefix: Prefix) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from peerway.control.api import Json, UnknownError, UnusableError
@@ -11,6 +12,7 @@ from peerway.control.words import Names, timestamp
 from peerway.features.council import Council
 from peerway.model import prefix as px
 from peerway.model.device import Peer
+from peerway.model.health import Failure
 from peerway.model.interface import Interface
 from peerway.model.keys import PublicKey
 from peerway.model.prefix import Prefix
@@ -24,8 +26,13 @@ class Views:
     Readings of the World for people and programs.
     """
 
-    def __init__(self, world: World, council: Council, names: Names) -> None:
-        self.world, self.council, self.names = world, council, names
+    def __init__(
+        self, world: World, council: Council, names: Names, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """
+        `clock` is the engine's.
+        """
+        self.world, self.council, self.names, self._clock = world, council, names, clock
         self._entries = Entries(world, council, names)
 
     def interface(self, name: str) -> Interface:
@@ -77,13 +84,14 @@ class Views:
     def _status(self, interface: Interface, peer: str | None) -> Json:
         device = interface.device
         keys = [self.peer(interface, peer)] if peer is not None else sorted(device.peers)
+        failed = self._failed(interface)
         result: Json = {
             "name": interface.name,
             "backend": device.backend.value,
             "public_key": None if device.public_key is None else str(device.public_key),
             "state": self._state(interface),
             "counts": self.counts(interface),
-            "peers": [self._peer(interface, device.peers[key]) for key in keys],
+            "peers": [self._peer(interface, device.peers[key], failed.get(key)) for key in keys],
         }
         errors = self._errors(interface)
         if errors:
@@ -96,13 +104,33 @@ class Views:
         return "syncing" if interface.dirty else "in-sync"
 
     def _errors(self, interface: Interface) -> list[str]:
-        some = list(islice(interface.failures, 10))
+        some = list(islice(interface.failures.items(), 10))
         more = len(interface.failures) - len(some)
         return [
             *interface.errors.values(),
-            *(f"{px.text(prefix)}: {interface.failures[prefix]}" for prefix in some),
+            *(f"{px.text(prefix)}: {failure.reason}; {self._next(failure)}" for prefix, failure in some),
             *([f"and {more} prefixes more"] if more else []),
         ]
+
+    def _next(self, failure: Failure) -> str:
+        """When what failed is tried again, in words."""
+        times = "once" if failure.attempts == 1 else f"{failure.attempts} times"
+        return f"tried {times}, again in {self._wait(failure):.0f} s"
+
+    def _wait(self, failure: Failure) -> float:
+        return max(0.0, round(failure.due - self._clock(), 1))
+
+    def _failed(self, interface: Interface) -> dict[PublicKey | None, Json]:
+        """What failed of each peer: how many prefixes, the commonest error, how often it was tried, and the wait."""
+        found: dict[PublicKey | None, Json] = {}
+        for failure, count in sorted(interface.failures.counts().items(), key=lambda item: -item[1]):
+            told = found.setdefault(
+                failure.peer, {"prefixes": 0, "error": failure.reason, "attempts": 0, "retry_in": 0}
+            )
+            told["retry_in"] = min(told["retry_in"] or self._wait(failure), self._wait(failure))
+            told["prefixes"] += count
+            told["attempts"] = max(told["attempts"], failure.attempts)
+        return found
 
     def counts(self, interface: Interface) -> dict[str, int]:
         """
@@ -121,8 +149,8 @@ class Views:
         }
         return found | ({"aggregated": len(ours) - derived} if interface.aggregated else {})
 
-    def _peer(self, interface: Interface, peer: Peer) -> Json:
-        return {
+    def _peer(self, interface: Interface, peer: Peer, failed: Json | None) -> Json:
+        result: Json = {
             "name": interface.policy.peer(peer.public_key).name or None,
             "public_key": str(peer.public_key),
             "gateways": [px.address_text(address) for address in interface.gateways.of(peer.public_key)],
@@ -132,6 +160,9 @@ class Views:
             "tx_bytes": peer.tx_bytes,
             "learned": interface.counts[peer.public_key],
         }
+        if failed is not None:
+            result["failed"] = failed
+        return result
 
     # routes
 

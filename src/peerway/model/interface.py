@@ -15,6 +15,7 @@ from peerway.model.columns import Column
 from peerway.model.decision import Decision, Standing
 from peerway.model.device import AllowedIPs, Device
 from peerway.model.gateways import Gateways
+from peerway.model.health import Failure, Health
 from peerway.model.keys import PublicKey
 from peerway.model.ledger import Ledger, Op, Record
 from peerway.model.link import Link
@@ -43,7 +44,7 @@ class Interface:
         self.small_dirty = True  # addresses are compared again
         self.unwritten: list[Record] = []  # what others' changes made of the ledger, for the next plan to write
         self.notes: Table[Verdict] = Table()
-        self.failures: Table[str] = Table()
+        self.health = Health()
         self.errors: dict[str, str] = {}  # last error of each activity, in words for `status`; gone when it heals
         self.counts: Counter[PublicKey] = Counter()  # learned prefixes of each peer
         self._nexthops = nexthops
@@ -58,6 +59,13 @@ class Interface:
         The interface's present name.
         """
         return self.link.name
+
+    @property
+    def failures(self) -> Table[Failure]:
+        """
+        What was refused.
+        """
+        return self.health.failures
 
     def pinned(self, prefix: Prefix) -> PublicKey | None:
         """

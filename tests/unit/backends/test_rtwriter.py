@@ -72,11 +72,7 @@ def test_routes_are_written_in_order_and_refusals_are_named(counts: tuple[int, .
     refusals = RouteWriter(kernel, 24, 0x600, "adding").write(routes, exact=False)
     assert kernel.told == want
     assert max(kernel.sizes) <= answers
-    assert refusals == [
-        Refusal(prefix, errno.EEXIST, f"adding the route {px.text(prefix)}: File exists")
-        for prefix, _ in want
-        if prefix in bad
-    ]
+    assert refusals == [Refusal(prefix, errno.EEXIST, "adding it: File exists") for prefix, _ in want if prefix in bad]
     assert RouteWriter(Kernel(bad, answers), 25, 0, "deleting", {errno.EEXIST}).write(routes, exact=False) == []
 
 

@@ -40,6 +40,16 @@ def test_a_peer_of_which_nothing_is_known_yet_is_shown(peerway: Peerway, monkeyp
     assert "public key: -" in text
 
 
+def test_a_peer_of_which_prefixes_failed_has_its_line(peerway: Peerway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many prefixes failed, why, and when they are tried again is told of each peer."""
+    interface = STATUS["interfaces"][0]
+    failed = {"prefixes": 3, "error": "Device or resource busy", "attempts": 2, "retry_in": 1.7}
+    peers = [peer | {"failed": failed} for peer in interface["peers"]]
+    monkeypatch.setattr(fake_daemon, "STATUS", {"version": 1, "interfaces": [interface | {"peers": peers}]})
+    text = peerway("status").stdout
+    assert "  failed at berlin: 3 prefixes, Device or resource busy; again in 2 s\n" in text
+
+
 def test_no_interface_is_told(peerway: Peerway, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without WireGuard gets a sentence, and exit code 0."""
     monkeypatch.setattr(fake_daemon, "STATUS", {"version": 1, "interfaces": []})

@@ -20,6 +20,7 @@ from peerway.control.views import Views
 from peerway.features.council import Council
 from peerway.model import columns as cl
 from peerway.model import prefix as px
+from peerway.model.health import Failure
 from peerway.model.interface import Interface
 from peerway.model.keys import PublicKey
 from peerway.model.pages import pages
@@ -46,7 +47,9 @@ def eventful(seed: int) -> Scene:
     dice, interface = scene.dice, scene.interface
     noted = [prefix for prefix in NETS if dice.random() < 0.5]
     interface.notes.update({prefix: scene.council.verdict(interface, prefix) for prefix in noted})
-    interface.failures.update({prefix: dice.choice(("busy", "full")) for prefix in NETS if dice.random() < 0.1})
+    interface.failures.update(
+        {prefix: Failure(dice.choice(("busy", "full"))) for prefix in NETS if dice.random() < 0.1}
+    )
     return scene
 
 
@@ -156,7 +159,7 @@ def test_situations_are_not_remembered_without_end(large: World, monkeypatch: py
     monkeypatch.setattr(entries, "REMEMBERED", 3)
     interface, shown = large.interfaces[WG], views(large)
     for number in range(2000):
-        interface.failures[px.parse(f"203.{number >> 8}.{number & 255}.0/24")] = f"reason {number}"
+        interface.failures[px.parse(f"203.{number >> 8}.{number & 255}.0/24")] = Failure(f"reason {number}")
     alone = [json.dumps(shown.route(interface, prefix)) for prefix in interface.failures]
     assert list(shown.routes(None))[-2000:] == alone
     listing = entries._Listing(Entries(large, shown.council, shown.names), large, interface)

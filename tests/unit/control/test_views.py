@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from peerway.backends.names import Names
 from peerway.control.api import Json, UnknownError, UnusableError
 from peerway.control.views import Views
+from peerway.model import columns as cl
 from peerway.model import prefix as px
 from peerway.model.device import Peer
 from peerway.model.keys import PublicKey
@@ -36,7 +37,7 @@ ROUTE = {
 
 
 def views(site: Site) -> Views:
-    return Views(site.world, site.engine.council, Names())
+    return Views(site.world, site.engine.council, Names(), lambda: 0.0)
 
 
 async def settled(policy: Policy | None = None) -> Site:
@@ -166,11 +167,20 @@ async def test_a_state_that_is_not_good_says_why() -> None:
     """Errors and refused prefixes make it degraded, and are told; the first ten, and how many more."""
     site = await settled()
     site.interface.errors["read"] = "cannot read the device: Device or resource busy"
-    site.interface.failures.update({px.parse(f"10.{number}.0.0/16"): "refused" for number in range(12)})
+    health = site.interface.health
+    for number in range(12):
+        health.refuse(cl.columns([px.parse(f"10.{number}.0.0/16")])[0], "refused", A)
+    health.tried([], 0.0)
     (told,) = views(site).status(None, None)["interfaces"]
     assert told["state"] == "degraded"
     assert told["errors"][0] == "cannot read the device: Device or resource busy"
-    assert told["errors"][1:] == [f"10.{number}.0.0/16: refused" for number in range(10)] + ["and 2 prefixes more"]
+    assert told["errors"][1:] == [
+        *(f"10.{number}.0.0/16: refused; tried once, again in 1 s" for number in range(10)),
+        "and 2 prefixes more",
+    ]
+    (peer,) = [item for item in told["peers"] if "failed" in item]
+    assert peer["public_key"] == str(A)
+    assert peer["failed"] == {"prefixes": 12, "error": "refused", "attempts": 1, "retry_in": 1.0}
     site.interface.errors.clear()
     site.interface.failures.clear()
     site.interface.dirty.add(NET)
