@@ -6,6 +6,7 @@ Most answers are there within microseconds, which is less than a turn of the eve
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import socket
@@ -44,6 +45,13 @@ class UapiSocket:
         The descriptor, -1 when closed.
         """
         return self._socket.fileno()
+
+    def finish(self) -> None:
+        """
+        Send no more; what was sent is still done, and then the other side closes.
+        """
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """

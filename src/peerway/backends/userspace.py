@@ -52,6 +52,7 @@ class UserspaceDevice(BaseDevice):
         super().__init__(name, ifindex)
         self._path = path
         self._socket: UapiSocket | None = None
+        self._late: UapiSocket | None = None  # what was asked there was not answered in time, and may still be done
         self._memory = Memory()
         self._foresight: Foresight | None = None
         self._asked = b""
@@ -65,15 +66,40 @@ class UserspaceDevice(BaseDevice):
     @override
     async def close(self) -> None:
         self._close()
+        self._forget_late()
 
     def _close(self) -> None:
         if self._socket:
             self._socket.close()
             self._socket = None
 
+    def _give_up(self) -> None:
+        """A program that hangs does what it was asked when it goes on, though nobody waits for it by then."""
+        if self._socket:
+            self._late, self._socket = self._socket, None
+            self._late.finish()
+            self._unsee()
+
+    async def _hear_out(self) -> None:
+        """Wait until the program has done what it was asked before, else what is read now would be true too early."""
+        late = self._late
+        try:
+            while late and await late.receive(PART):
+                pass
+        except TimeoutError:
+            raise
+        except OSError:
+            pass  # the program is gone, and with it what it was asked
+        self._forget_late()
+
+    def _forget_late(self) -> None:
+        if self._late:
+            self._late.close()
+            self._late = None
+
     @override
     def foresee(self) -> None:
-        if not self._can_take and self._foresight is None:
+        if not self._can_take and self._foresight is None and self._late is None:
             self._foresight = Foresight((self.name, self.ifindex), self._path, self._memory, TIMEOUT)
 
     @override
@@ -143,15 +169,18 @@ class UserspaceDevice(BaseDevice):
 
     def _broken(self, error: BaseException) -> BaseException:
         """Whatever went wrong, the connection is out of step then. Returns what to tell."""
-        self._close()
         if isinstance(error, TimeoutError):
+            self._give_up()
             words = f"{self.name}: the userspace WireGuard at {self._path} gave no answer in {TIMEOUT} s"
             return OSError(errno.ETIMEDOUT, words)
+        self._close()
         if isinstance(error, RemoteProtocolError):
             return OSError(errno.EPROTO, f"{self.name}: {error}")
         return error
 
     async def _ask(self, request: bytes) -> None:
+        if self._late:
+            await self._hear_out()
         self._may_be_dead = self._socket is not None
         sock = self._socket or await self._connected()
         self._asked = request

@@ -110,6 +110,50 @@ async def test_silence_ends_with_a_sentence(
             assert told.value.errno == errno.ETIMEDOUT
 
 
+async def test_what_a_hung_program_was_asked_is_done_before_it_is_read_again(
+    device: UserspaceDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a request that was not answered in time, no reading is made until the program has done with it."""
+    monkeypatch.setattr(userspace, "TIMEOUT", 0.05)
+    goes_on, done = asyncio.Event(), list[str]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := (await reader.readline()).decode():
+            await goes_on.wait()
+            if request == "set=1\n":
+                await asyncio.sleep(0.02)
+                done.append("set")
+            elif request == "get=1\n":
+                done.append("get")
+                writer.write(HOLDS_ONE if "set" in done else DONE)
+        writer.close()
+
+    started = await asyncio.start_unix_server(serve, tmp_path / "wg0.sock")
+    delta = AllowedIPsDelta(add=groups([(ONE, A)]))
+    for ask in (lambda: device.apply(delta), device.read, device.read):
+        with pytest.raises(OSError, match="gave no answer"):
+            await ask()
+    assert done == []
+    goes_on.set()
+    assert (await device.read()).allowed_ips == {ONE: A}
+    assert done == ["set", "get"]
+    started.close()
+
+
+async def test_a_hung_program_that_dies_is_waited_for_no_longer(
+    device: UserspaceDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a connection on which an answer is due is the end of what was asked there."""
+    monkeypatch.setattr(userspace, "TIMEOUT", 0.05)
+    for said in (b"", HOLDS_ONE):
+        async with server(tmp_path / "wg0.sock", lambda _, said=said: said):  # type: ignore[misc]
+            if said:
+                assert (await device.read()).allowed_ips == {ONE: A}
+            else:
+                with pytest.raises(OSError, match="gave no answer"):
+                    await device.read()
+
+
 @pytest.mark.parametrize("said", [b"what\n", b"\n\n", b"errno=0\n\nerrno=0\n\n", b"\xff=\xff\npublic_key=1\n\n"])
 async def test_nonsense_is_an_error(device: UserspaceDevice, tmp_path: Path, said: bytes) -> None:
     """What is no answer raises OSError, and the next operation starts anew."""
