@@ -39,7 +39,8 @@ class Watched:
     handle: DeviceHandle
     due: float = 0.0
     begun: float = 0.0  # the last reading
-    cost: float = 0.0
+    cost: float = 0.0  # seconds; the lesser of the last two, for one of them may have waited for a busy program
+    last_cost: float = math.inf
 
 
 class Readings:
@@ -193,7 +194,8 @@ class Readings:
             interface.errors.pop("read", None)
             self._observe(interface, reading)
         self.large |= len(reading.allowed_ips) > LARGE
-        watched.cost = self._clock() - begin
+        cost = self._clock() - begin
+        watched.cost, watched.last_cost = min(cost, watched.last_cost), cost
         watched.due = self._clock() + self._pause(watched)
 
     def _pause(self, watched: Watched) -> float:

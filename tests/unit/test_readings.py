@@ -141,7 +141,7 @@ async def test_a_device_is_read_when_its_time_has_come(bench: Bench) -> None:
 
 async def test_a_costly_device_is_read_less_often(bench: Bench) -> None:
     """A reading may cost one hundredth of the time between two of them."""
-    bench.device.cost = 0.5
+    bench.device.cost = bench.readings.watched[WG].last_cost = 0.5
     bench.now += 1.0
     await bench.readings.read_due()
     assert bench.readings.watched[WG].due == bench.now + POLL_SHARE * 0.5
@@ -407,9 +407,19 @@ async def test_a_shorter_interval_holds_at_once(bench: Bench) -> None:
     assert bench.readings.watched[WG].due == bench.now + 5.0
 
 
+async def test_one_slow_answer_does_not_put_off_the_next_reading(bench: Bench) -> None:
+    """A program that was busy once is looked at again soon; one that is always slow is looked at less often."""
+    await bench.look()
+    bench.device.cost = 5.0
+    for pause in (1.0, POLL_SHARE * 5.0):
+        bench.now = bench.readings.watched[WG].due
+        await bench.look()
+        assert bench.readings.watched[WG].due == bench.now + pause
+
+
 async def test_a_shorter_interval_does_not_make_a_costly_device_cheap(bench: Bench) -> None:
     """The share of time that readings may take holds after a reload too."""
-    bench.device.cost = 2.0
+    bench.device.cost = bench.readings.watched[WG].last_cost = 2.0
     await read_again(bench)
     bench.readings.set_policies(bench.readings.policies, 1.0)
     assert bench.readings.watched[WG].due == bench.now + POLL_SHARE * 2.0
@@ -442,6 +452,7 @@ async def test_before_something_is_given_the_tap_is_heard(bench: Bench) -> None:
 async def test_a_costly_device_is_not_read_before_each_gift(bench: Bench) -> None:
     """Also before something is given, readings keep to their share of the time."""
     bench.device.backend, bench.device.cost = Backend.USERSPACE, 0.5
+    bench.readings.watched[WG].last_cost = 0.5
     await read_again(bench)
     interface, begun = bench.world.interfaces[WG], bench.now - 0.5
     await bench.readings.freshen(interface)
