@@ -162,8 +162,15 @@ class Watcher:
                 self._publish(ev.StreamBroken("", change.reason))
                 self.deltas.find_due = self.deltas.dump_due = self._moved = True  # devices have another stream
                 self.readings.foresee()
+                self._doubt_our_own()
             else:
                 self.deltas.take(change)
+
+    def _doubt_our_own(self) -> None:
+        """What we set and did not hear of yet may be gone again; a dump shows no difference then."""
+        for interface in self.world.interfaces.values():
+            interface.small_dirty = True
+            interface.dirty.add_columns(interface.pinned_prefixes())
 
     def _dump(self) -> list[Column]:
         begin = self._clock()

@@ -740,6 +740,20 @@ async def test_who_waits_for_a_round_waits_for_the_next_when_one_fails(
     await asyncio.wait_for(done, 1)
 
 
+async def test_what_we_set_is_set_again_if_it_went_unheard() -> None:
+    """Our address and route vanish before we heard of them, and what told of both is lost: they are set again."""
+    site, pinned = Site(), px.parse("10.50.0.0/16")
+    site.device.map[pinned] = A
+    await site.engine.step()
+    assert (len(site.table.all[pinned]), len(site.table.all_addresses)) == (1, 1)
+    site.table.all[pinned].clear()
+    site.table.all_addresses.clear()
+    site.table.lose_notifications()
+    await site.settle()
+    assert [path.protocol for path in site.table.all[pinned]] == [87]
+    assert len(site.table.all_addresses) == 1
+
+
 async def test_addresses_of_others_stay(site: Site) -> None:
     """Our derived address goes with its prefix; an address that somebody else set stays, whoever made it."""
     await site.settle()
