@@ -1,9 +1,11 @@
 # make demo    three sites in private namespaces; shows the main job in a minute and leaves no trace (root)
-# make test    everything that CI runs: check, lab, interop, kernel, bench (root)
+# make test    everything that CI runs: check, lab, interop, kernel, chaos, bench (root)
 # make check   format, lint, types, unit tests: what everybody runs before a commit; seconds, no root
 # make unit | hostile | lab | interop | kernel      one tier alone
 # make fuzz    each parser of outside bytes against hostile ones: make fuzz SECONDS=60 [TARGETS="config uapi"]
 # make bench   speed beside C floors of the same run (docs/PERFORMANCE.md); its short form is part of make test (root)
+# make chaos   random histories, deaths and faults of a real daemon, all of them: hours (docs/RELIABILITY.md); its short
+#              form is part of make test (root)
 # make setup   missing Debian packages, and .venv from requirements.lock; the others do what they need of it themselves
 # make docs    configuration reference and manual pages again
 # make lock    requirements.lock again, from pyproject.toml, and requirements-fuzz.lock
@@ -27,7 +29,7 @@ ifeq ($(wildcard /usr/lib/qemu/virtiofsd),) # Debian 12 has it in qemu-system-co
 GUESTS += $(if $(filter trixie,$(shell . /etc/os-release && echo $$VERSION_CODENAME)),/usr/libexec/virtiofsd:virtiofsd)
 endif
 
-.PHONY: demo test check unit hostile fuzz lab interop kernel bench setup docs lock clean packages
+.PHONY: demo test check unit hostile fuzz lab interop kernel chaos bench setup docs lock clean packages
 .DEFAULT_GOAL := check
 
 demo: $(STAMP)
@@ -35,7 +37,7 @@ demo: $(STAMP)
 	@$(VENV)/bin/peerway demo
 
 test: setup
-	@PEERWAY_HISTORIES=3000 $(TIERS) check hostile lab interop kernel bench
+	@PEERWAY_HISTORIES=3000 $(TIERS) check hostile lab interop kernel chaos bench
 
 check: $(STAMP)
 	@$(TIERS) check
@@ -49,6 +51,9 @@ fuzz: $(STAMP)
 
 lab interop kernel: setup
 	@$(TIERS) $@
+
+chaos: setup
+	@PEERWAY_CHAOS=full $(TIERS) chaos
 
 bench: setup
 	@$(PY) -m tests.bench.run

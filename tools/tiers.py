@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run test tiers, say what each one ran, and sum up: tools/tiers.py check lab interop kernel bench.
+"""Run test tiers, say what each one ran, and sum up: tools/tiers.py check lab interop kernel chaos bench.
 
 The output of each step is shown and kept in build/logs. A tier that this machine cannot run says why and how to make
 it run; under CI=true that is a failure. The last line counts the tests of all steps in pytest's own form.
@@ -28,7 +28,14 @@ PYTEST: Final = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 IN_CI: Final = os.environ.get("CI") == "true"
 OUTCOMES: Final = ("failed", "passed", "skipped", "deselected", "xfailed", "xpassed", "error", "errors", "warnings")
 COUNTED: Final = ("failed", "errors", "passed", "skipped", "xfailed", "xpassed")
-GUEST_TESTS: Final = ("tests/kernel", "tests/lab", "tests/interop/test_bird.py", "tests/interop/test_wg_quick.py")
+GUEST_TESTS: Final = (
+    "tests/kernel",
+    "tests/lab",
+    "tests/interop/test_bird.py",
+    "tests/interop/test_wg_quick.py",
+    "tests/chaos",
+)
+ALL_OF_CHAOS: Final = os.environ.get("PEERWAY_CHAOS") == "full"
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,12 @@ TIERS: Final = {
             (*PYTEST, "--collect-only", "-m", "not host_only", *GUEST_TESTS),
             (sys.executable, "tools/vm.py", "ready"),
         ),
+    ),
+    "chaos": Tier(
+        "random histories, deaths and faults of the real daemon",
+        [Step("chaos", (*PYTEST, "-rP", "tests/chaos"), 8 * 3600.0 if ALL_OF_CHAOS else 900.0)],
+        root=True,
+        needs=LAB_NEEDS,
     ),
     "bench": Tier(
         "short benchmarks, for their correctness",

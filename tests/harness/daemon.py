@@ -46,10 +46,13 @@ class Daemon:
     state directory are private, and stay over restarts of this object. A `with` starts it and kills it at the end.
     """
 
-    def __init__(self, namespace: Namespace, config: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, namespace: Namespace, config: Mapping[str, Any] | None = None, before: Callable[[], None] | None = None
+    ) -> None:
         """
-        Write the configuration; nothing is started.
+        Write the configuration; nothing is started. `before` is called in the new process, before the daemon's main.
         """
+        self._before = before
         self.namespace = namespace
         self._home = tempfile.TemporaryDirectory(prefix="peerway-")
         self.home = Path(self._home.name)
@@ -214,6 +217,8 @@ class Daemon:
             logging.root.setLevel(logging.WARNING)
             asyncio.set_event_loop(None)
             asyncio.events._set_running_loop(None)  # the fork may have come from inside a running loop
+            if self._before is not None:
+                self._before()
             with netns.entered(self.namespace.path):
                 status = main(self.config_path)
         except SystemExit as leaving:

@@ -25,6 +25,7 @@ from peerway.model.ledger import Memory
 from peerway.model.prefix import Prefix
 from peerway.model.setup import PeerConfig
 from peerway.protocols.ledgerfile import decode
+from tests.harness import naive
 from tests.harness.daemon import Daemon
 from tests.harness.hand import Hand
 
@@ -136,18 +137,13 @@ class History:
 
     def routed(self, prefix: Prefix) -> set[str]:
         """The peers of the best route that names any."""
-        for metric in METRICS:
-            peers = set(self.routes.get((prefix, metric), ())) & self.present
-            if peers:
-                return peers
-        return set()
+        return naive.routed((metric, set(self.routes.get((prefix, metric), ())) & self.present) for metric in METRICS)
 
     def misplaced(self, held: dict[Prefix, str]) -> dict[str, str]:
         """What is not at whom it should be."""
         wrong = {}
         for prefix in {*UNIVERSE, FOREIGN_NET, *held}:
-            pin, routed = self.pins.get(prefix), self.routed(prefix)
-            allowed = {pin} if pin is not None and not (self.yields and routed) else routed
+            allowed = naive.owners(self.pins.get(prefix), self.routed(prefix), yields=self.yields)
             if px.is_link_local(prefix):
                 allowed = {name for name in self.present if derived_address(LINK_LOCAL, PEERS[name]) == prefix}
             owner = held.get(prefix)

@@ -64,6 +64,21 @@ def test_commands_exist(page: Path) -> None:
             assert re.search(rf"^[\w ]*\b{words[1]}\b[\w ]*:", (ROOT / "Makefile").read_text(), re.MULTILINE), words
 
 
+@every_page
+def test_tests_that_a_page_names_exist(page: Path) -> None:
+    """Where a page says which test shows something, there is that test."""
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text()):
+        assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE), f"{file}::{name}"
+
+
+def test_every_fault_has_its_test() -> None:
+    """Each row of the fault model names a test that shows what is promised."""
+    rows = [line for line in (ROOT / "docs" / "RELIABILITY.md").read_text().splitlines() if line.startswith("| ")]
+    assert len(rows) > 20
+    for row in rows[1:]:
+        assert re.search(r"\| `tests/[\w/]+\.py::test_\w+` \|$", row), row
+
+
 def resolve(words: list[str]) -> None:
     """Let click read a command line, without running anything. Raises UsageError."""
     command: click.Command | None = cli

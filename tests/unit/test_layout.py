@@ -100,6 +100,13 @@ def test_every_test_is_a_sentence(path: Path) -> None:
             assert ast.get_docstring(node), f"{node.name} has no sentence"
 
 
+def test_no_decision_looks_at_the_wall_clock() -> None:
+    """The wall clock, which jumps, is only told: in events, and in `status`; all waiting is by the monotonic one."""
+    wall = re.compile(r"\btime\.time\(|datetime\.(now|today|utcnow)\(")
+    found = {str(path.relative_to(SOURCE)) for path in MODULES if wall.search(path.read_text())}
+    assert found <= {"service.py", "cli/output.py"}, found
+
+
 def test_no_file_names_a_workplace_or_a_registry() -> None:
     """No file of the project holds a path of the machine it was written on, or the host of a package registry."""
     hosts = ("pypi" + r"\.org", "pythonhosted" + r"\.org", "deb\\.debian" + r"\.org", "snapshot\\.debian" + r"\.org")
