@@ -94,7 +94,7 @@ class Rows:
         """
         if prefix in self._fresh:
             return self._fresh[prefix]
-        codes = self._codes
+        codes: Packed | Codes = self._codes
         at = _place(self._column, prefix)
         if at < 0:
             codes = self._young_codes
@@ -110,7 +110,7 @@ class Rows:
         if code > self._most:
             self._make_room(code)
         if prefix not in fresh:
-            codes = self._codes
+            codes: Packed | Codes = self._codes
             at = _place(self._column, prefix)
             if at < 0:
                 codes = self._young_codes

@@ -146,7 +146,7 @@ def test_what_was_added_is_told_once_without_what_was_refused() -> None:
     assert unheard.take() == ([], settled)
     change = RouteChange(KINDS[0], V4[1], USUAL[2])
     assert unheard.disputed([change])
-    assert not unheard.disputed([replace(change, prefix=NET)])
+    assert not unheard.disputed([change._replace(prefix=NET)])
     unheard.forget(settled)
     assert not unheard.disputed([change])
 
