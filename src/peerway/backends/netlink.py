@@ -19,6 +19,7 @@ from typing import Final, Self
 
 from typing_extensions import Buffer
 
+from peerway.backends.burst import AVAILABLE, Burst
 from peerway.backends.inbox import Inbox, Receive
 from peerway.protocols import netlink as nl
 from peerway.protocols.errors import RemoteProtocolError
@@ -130,6 +131,7 @@ class NetlinkSocket:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._buffer = memoryview(bytearray(_REPLY_BUFFER))
         self._receive_into: Receive = self._socket.recv_into
+        self._burst = Burst(self._socket) if AVAILABLE else None
         self._seq = 0
         try:
             self._option(NETLINK_EXT_ACK)
@@ -230,7 +232,7 @@ class NetlinkSocket:
         With `wait` wait for one, and take that one. Raises like `receive`; what came before an error is in the inbox.
         """
         if not wait:
-            return inbox.fill(self._receive_into, socket.MSG_DONTWAIT | socket.MSG_TRUNC, limit)
+            return inbox.fill(self._receive_into, socket.MSG_DONTWAIT | socket.MSG_TRUNC, limit, self._burst)
         if inbox.fill(self._receive_into, socket.MSG_TRUNC, len(inbox.sizes) + 1):
             raise NetlinkError(errno.ETIMEDOUT, doing=_WAITING)
         return False

@@ -26,9 +26,9 @@ class Waiting:
 
 
 def held(box: Inbox) -> list[bytes]:
-    data, found, at = box.words.tobytes(), [], 0
+    data, found, at = box.words.data.cast("B"), [], 0
     for size in box.sizes:
-        found.append(data[at : at + size])
+        found.append(bytes(data[at : at + size]))
         at += (size + 3) & ~3
     return found
 
