@@ -34,7 +34,7 @@ from peerway.model.ports import DeviceTap
 from peerway.model.world import World
 from peerway.records import Records
 from peerway.service import Bulletin, Service
-from peerway.waiting import Waiting
+from peerway.waiting import Loop, Waiting
 from peerway.watcher import Watcher
 
 log = logging.getLogger("peerway")
@@ -59,7 +59,8 @@ def main(config_file: Path | None = None) -> int:
         return EXIT_PRIVILEGE
     try:
         malloc.be_frugal()
-        return asyncio.run(Daemon(config, config_file).run())
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            return runner.run(Daemon(config, config_file).run())
     except SocketTakenError as error:
         log.error("%s", error)  # noqa: TRY400 - one clear line, no traceback
         return EXIT_USAGE

@@ -115,6 +115,9 @@ def plan(interface: Interface, rib: Rib, decide: Decide, alike: Alike) -> Plan:
                     standing = interface.standing(prefix)
                     decision = decide(prefix, standing)
                     room = len(part) if interface.aggregated else interface.room(standing, decision.verdict)
+                    if room >= len(part):
+                        work.take_up(part, standing, decision)
+                        break
                     work.take_up(part[:room], standing, decision)
                     part = part[room:]  # noqa: PLW2901 - what is left is judged again
         work.finish()

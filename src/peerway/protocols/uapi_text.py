@@ -44,13 +44,14 @@ def lines(verb: bytes, column: Column) -> bytes:
 
 def _lines_one_by_one(verb: bytes, column: Column) -> bytes:
     if column.dtype == cl.IPV4:
-        return b"".join(
-            [
-                b"%b%d.%d.%d.%d/%d\n" % (verb, n >> 32, n >> 24 & 255, n >> 16 & 255, n >> 8 & 255, n & 255)
-                for n in column.tolist()
-            ]
-        )
+        if len(column) == 1:
+            return _line_v4(verb, column.item(0))
+        return b"".join([_line_v4(verb, prefix) for prefix in column.tolist()])
     return b"".join([b"%b%b\n" % (verb, px.text(prefix).encode()) for prefix in cl.prefixes(column)])
+
+
+def _line_v4(verb: bytes, n: int) -> bytes:
+    return b"%b%d.%d.%d.%d/%d\n" % (verb, n >> 32, n >> 24 & 255, n >> 16 & 255, n >> 8 & 255, n & 255)
 
 
 def _lines_v4(verb: bytes, column: Column) -> bytes:
