@@ -13,13 +13,16 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from peerway import config_values as values
+from peerway import settings as plain
 from peerway.backends.names import Names
+from peerway.config_errors import ConfigError, Problem
 from peerway.config_problems import cross_check, problems_of, without_empty_mappings
-from peerway.config_text import ConfigError, Problem, read_yaml
-from peerway.model.policy import OnStop, PeerPolicy, Pinned, Policy, RouteSync
+from peerway.config_text import read_yaml
+from peerway.model.policy import OnStop, Pinned, Policy, RouteSync
+from peerway.settings import DEFAULT_FILE
 
-DEFAULT_FILE: Final = Path("/etc/peerway/peerway.yaml")
 _DEFAULTS: Final = Policy()
+_DAEMON: Final = plain.DaemonSettings()
 
 
 class Settings(BaseModel):
@@ -32,18 +35,18 @@ class DaemonSettings(Settings):
     """Settings of the daemon as a whole."""
 
     control_socket: values.SocketPath = Field(
-        default=Path("/run/peerway/control.sock"),
+        default=_DAEMON.control_socket,
         description="The unix socket that the command line asks the daemon through. Read at the start only.",
         examples=["/run/peerway/control.sock"],
     )
     state_directory: values.AbsolutePath = Field(
-        default=Path("/run/peerway"),
+        default=_DAEMON.state_directory,
         description="Where the daemon remembers which AllowedIPs are its own, so that it knows them after a "
         "restart. Read at the start only.",
         examples=["/run/peerway"],
     )
     poll_interval: values.Duration = Field(
-        default=1.0,
+        default=_DAEMON.poll_interval,
         description="How often to look at what no notification tells: handshakes, counters and endpoints, and all of a "
         "device where no other program's change can be seen. The daemon looks less often when looking is costly.",
         examples=["1s", "500ms"],
@@ -172,30 +175,26 @@ class Config(Settings):
         """
         The same, resolved for the engine.
         """
-        settings = self.settings(interface)
-        return Policy(
-            route_sync=settings.route_sync,
-            prefixes=settings.prefixes,
-            tables=settings.tables,
-            table=settings.table,
-            metric=settings.metric,
-            route_protocol=settings.route_protocol,
-            protocols=values.counting(settings.protocols),
-            pinned=settings.pinned,
-            default_route=settings.default_route,
-            max_prefixes=settings.max_prefixes,
-            on_stop=settings.on_stop,
-            aggregate=settings.aggregate,
-            peers={
-                peer.public_key: PeerPolicy(name, peer.accept)
-                for name, peer in settings.peers.items()
-                if peer.public_key is not None
-            },
-        )
+        return self.resolved().policy(interface)
+
+    def resolved(self) -> plain.Settings:
+        """
+        The same for the daemon, which has no use for the libraries behind this.
+        """
+        entries = {pattern: _plain(entry) for pattern, entry in self.interfaces.items()}
+        return plain.Settings(plain.DaemonSettings(**dict(self.daemon)), entries)
 
 
-def _given(settings: Settings) -> dict[str, Any]:
-    return {key: getattr(settings, key) for key in sorted(settings.model_fields_set)}
+def _plain(entry: InterfaceSettings) -> plain.Entry:
+    given = _given(entry)
+    given.pop("peers", None)
+    if "protocols" in given:
+        given["protocols"] = values.counting(entry.protocols)
+    return plain.Entry(given, {name: _given(peer) for name, peer in entry.peers.items()})
+
+
+def _given(group: Settings) -> dict[str, Any]:
+    return {key: getattr(group, key) for key in sorted(group.model_fields_set)}
 
 
 def parse(text: str, file: str, names: Names | None = None) -> Config:

@@ -18,7 +18,8 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from typing_extensions import override
+
+from peerway.config_errors import Problem
 
 Step = str | int
 KeyPath = tuple[Step, ...]
@@ -28,35 +29,6 @@ _MERGE: Final = f"{_STANDARD_TAG}merge"
 _SECRET_WORDS: Final = ("key", "psk", "secret", "password", "token")
 _LONGEST_VALUE: Final = 60
 _REPEATED: Final = 100_000  # values that aliases may repeat; nine lines of aliases of aliases make a billion
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """
-    One error in the configuration. `line` counts from 1, 0 = the file as a whole; `what` and `cure` are clauses.
-    """
-
-    file: str
-    line: int
-    key: str
-    value: str
-    what: str
-    cure: str
-
-    @override
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
-        return ": ".join(part for part in (place, self.key, self.value, f"{self.what}; {self.cure}") if part)
-
-
-class ConfigError(ValueError):
-    """
-    A configuration that cannot be used: all that is wrong with it, in the order of the lines.
-    """
-
-    def __init__(self, problems: list[Problem]) -> None:
-        self.problems = tuple(sorted(problems, key=lambda problem: problem.line))
-        super().__init__("\n".join(map(str, self.problems)))
 
 
 @dataclass(slots=True)

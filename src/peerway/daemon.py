@@ -23,8 +23,8 @@ from peerway.backends.ledgerstore import LedgerFiles, place
 from peerway.backends.names import Names
 from peerway.backends.nlmon import NlmonTap
 from peerway.backends.rtnetlink import Rtnetlink
-from peerway.config import Config, load
-from peerway.config_text import ConfigError
+from peerway.config_errors import ConfigError
+from peerway.config_reader import read
 from peerway.control.api import UnusableError
 from peerway.control.bell import serve
 from peerway.control.listener import SocketTakenError
@@ -34,6 +34,7 @@ from peerway.model.ports import DeviceTap
 from peerway.model.world import World
 from peerway.records import Records
 from peerway.service import Bulletin, Service
+from peerway.settings import Settings
 from peerway.waiting import Loop, Waiting
 from peerway.watcher import Watcher
 
@@ -50,7 +51,7 @@ def main(config_file: Path | None = None) -> int:
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr, force=True)
     try:
-        config = load(config_file)
+        config = read(config_file)
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 - all errors, one a line, for the person at the terminal
         return EXIT_USAGE
@@ -86,9 +87,10 @@ class Daemon:
     All parts of one running peerway.
     """
 
-    def __init__(self, config: Config, config_file: Path | None) -> None:
+    def __init__(self, config: Settings, config_file: Path | None) -> None:
         self.config, self.config_file = config, config_file
         self.stopping = asyncio.Event()
+        self._one_reload = asyncio.Lock()
         self.bulletin = Bulletin()
 
     async def run(self) -> int:
@@ -145,19 +147,23 @@ class Daemon:
         self.engine.council.hear(event)
         self.bulletin.publish(event)
 
-    def _reload(self) -> None:
-        try:
-            config = load(self.config_file)
-        except ConfigError as error:
-            raise UnusableError(f"the old settings stay:\n{error}") from None
-        self.config = config
+    async def _reload(self) -> None:
+        async with self._one_reload:  # the last who asks has the last word
+            try:
+                config = await asyncio.to_thread(read, self.config_file)
+            except ConfigError as error:
+                raise UnusableError(f"the old settings stay:\n{error}") from None
+            self.config = config
         self.engine.watcher.set_policies(config.policy, config.daemon.poll_interval)
         log.info("configuration read again")
 
     def _hangup(self) -> None:
+        self._hanging_up = asyncio.get_running_loop().create_task(self._hang_up())
+
+    async def _hang_up(self) -> None:
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
-            self._reload()
+            await self._reload()
         except UnusableError as error:
             log.error("%s", error)  # noqa: TRY400 - the sentence says all
         self.engine.wake()

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 
 from peerway.control.api import Drift, Json, RouteRequest, UnknownError, UnusableError
@@ -76,7 +76,12 @@ class Service:
     """
 
     def __init__(
-        self, engine: Engine, table: RoutingTable, bulletin: Bulletin, names: Names, reload: Callable[[], None]
+        self,
+        engine: Engine,
+        table: RoutingTable,
+        bulletin: Bulletin,
+        names: Names,
+        reload: Callable[[], Awaitable[None]],
     ) -> None:
         """
         `reload` reads the configuration again; it raises UnusableError and keeps the old one if that is broken.
@@ -130,7 +135,7 @@ class Service:
         """
         See DaemonApi.
         """
-        self._reload()
+        await self._reload()
         await self._engine.sync()
 
     async def add_route(self, request: RouteRequest) -> Json:

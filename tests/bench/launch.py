@@ -48,6 +48,20 @@ def stamp_applications(stamps: Stamps) -> None:
     Rtnetlink.add_routes = stamped_add_routes  # type: ignore[method-assign,assignment]
 
 
+def stamp_begin(stamps: Stamps) -> None:
+    """
+    The begin is stamped when all is imported and the configuration is read, which is mostly imports of its reader.
+    """
+    run = daemon.Daemon.run
+
+    @functools.wraps(run)
+    async def stamped_run(self: daemon.Daemon) -> int:
+        stamps.write(0)
+        return await run(self)
+
+    daemon.Daemon.run = stamped_run  # type: ignore[method-assign]
+
+
 def forget_ledger() -> None:
     """
     Nothing is written down: what the ledger costs is the difference.
@@ -57,14 +71,14 @@ def forget_ledger() -> None:
 
 def main(words: list[str]) -> int:
     """
-    Run the daemon, and begin its stamps when all is imported.
+    Run the daemon.
     """
     *options, config, stamps = words
     if "--no-ledger" in options:
         forget_ledger()
     opened = Stamps(Path(stamps))
     stamp_applications(opened)
-    opened.write(0)
+    stamp_begin(opened)
     return daemon.main(Path(config))
 
 

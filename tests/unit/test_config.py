@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 
 from peerway.backends.names import Names
 from peerway.config import Config, load, parse
+from peerway.config_errors import ConfigError
 from peerway.config_reference import EXAMPLE
-from peerway.config_text import ConfigError
 from peerway.model import prefix as px
 from peerway.model.keys import PublicKey
 from peerway.model.policy import ALL_PROTOCOLS, Accept, OnStop, PeerPolicy, Pinned, Policy, RouteSync

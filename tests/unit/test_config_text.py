@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from peerway.config_text import ConfigError, Problem, control_socket_of, key_text, read_yaml, shown
+from peerway.config_errors import ConfigError, Problem
+from peerway.config_text import control_socket_of, key_text, read_yaml, shown
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text("abc 01.-x", max_size=8)
 words = st.text("abcxyz", min_size=1, max_size=5)

@@ -19,7 +19,7 @@ from peerway import daemon
 from peerway.backends.devices import WireguardDevices
 from peerway.backends.ledgerstore import LedgerFiles, place
 from peerway.backends.names import Names
-from peerway.config import Config, load
+from peerway.config_reader import read
 from peerway.control.api import UnusableError
 from peerway.control.listener import SocketTakenError
 from peerway.daemon import EXIT_PRIVILEGE, EXIT_USAGE, Daemon, main, notify
@@ -29,6 +29,7 @@ from peerway.model.policy import OnStop, Policy
 from peerway.model.ports import Change, Gap
 from peerway.records import Records
 from peerway.service import Service
+from peerway.settings import Settings
 from tests.harness.site import Site, key, via
 
 A, NET = key(1), px.parse("10.9.0.0/24")
@@ -37,7 +38,7 @@ A, NET = key(1), px.parse("10.9.0.0/24")
 class MemoryDaemon(Daemon):
     """A daemon whose kernel is a site in memory; a pipe wakes it as notifications would."""
 
-    def __init__(self, config: Config, config_file: Path | None = None, policy: Policy | None = None) -> None:
+    def __init__(self, config: Settings, config_file: Path | None = None, policy: Policy | None = None) -> None:
         super().__init__(config, config_file)
         self.site = Site(policy=policy)
         self.site.now = time.monotonic()
@@ -168,7 +169,7 @@ async def test_a_second_daemon_does_not_start(config: Path, caplog: pytest.LogCa
     """With the same state directory in the same namespace it ends with 2, and names the directory and the cure."""
     first = LedgerFiles(config.parent / "state")
     assert first.lock(place())
-    assert await Daemon(load(config), config).run() == EXIT_USAGE
+    assert await Daemon(read(config), config).run() == EXIT_USAGE
     assert f"another peerway runs in this network namespace with {config.parent}/state" in caplog.text
     assert "daemon.state_directory" in caplog.text
     assert not (config.parent / "control.sock").exists()
@@ -207,12 +208,12 @@ def test_nobody_needs_to_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 async def test_a_reload_takes_the_new_settings(config: Path) -> None:
     """Policies and the poll interval are those of the file as it is now."""
-    running = MemoryDaemon(load(config), config)
+    running = MemoryDaemon(read(config), config)
     with ExitStack() as stack:
         running._build(stack, Records(running.site.store, "boot"))
         await running.site.settle()
         write(config, "  poll_interval: 9s\ninterfaces:\n  wg0: {max_prefixes: 5}\n")
-        running._reload()
+        await running._reload()
         await running.site.settle()
     assert running.config.daemon.poll_interval == 9.0
     assert running.site.interface.policy.max_prefixes == 5
@@ -220,14 +221,14 @@ async def test_a_reload_takes_the_new_settings(config: Path) -> None:
 
 async def test_a_broken_reload_keeps_the_old_settings(config: Path) -> None:
     """What is wrong is in the error, and neither the settings nor the policies change."""
-    running = MemoryDaemon(load(config), config)
+    running = MemoryDaemon(read(config), config)
     with ExitStack() as stack:
         running._build(stack, Records(running.site.store, "boot"))
         await running.site.settle()
         before, policy = running.config, running.site.interface.policy
         write(config, "interfaces:\n  wg0: {max_prefixes: many, colour: blue}\n")
         with pytest.raises(UnusableError, match=r"^the old settings stay:\n") as caught:
-            running._reload()
+            await running._reload()
         await running.site.settle()
     assert all(word in str(caught.value) for word in (str(config), "max_prefixes", "colour"))
     assert running.config is before
@@ -239,12 +240,13 @@ async def test_a_hangup_reloads_and_says_so(
     broken: bool, config: Path, systemd: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It tells systemd the beginning with its time and the end, also where the file is broken, and wakes the engine."""
-    running, woken = MemoryDaemon(load(config), config), asyncio.Event()
+    running, woken = MemoryDaemon(read(config), config), asyncio.Event()
     write(config, "interfaces:\n  wg0: {colour: blue}\n" if broken else "interfaces:\n  wg0: {max_prefixes: 5}\n")
     with ExitStack() as stack:
         running._build(stack, Records(running.site.store, "boot"))
         running.engine.wake = woken.set
         running._hangup()
+        await running._hanging_up
     reloading, ready = systemd.recv(100), systemd.recv(100)
     assert reloading.startswith(b"RELOADING=1\nMONOTONIC_USEC=")
     assert reloading.rpartition(b"=")[2].isdigit()
@@ -259,7 +261,7 @@ async def test_a_hangup_reloads_and_says_so(
 
 async def test_a_whole_life(config: Path, systemd: socket.socket) -> None:
     """It brings things in step, is ready, answers at its socket, follows changes, and stops at a signal."""
-    running = MemoryDaemon(load(config), config, Policy(on_stop=OnStop.FLUSH))
+    running = MemoryDaemon(read(config), config, Policy(on_stop=OnStop.FLUSH))
     running.site.table.user_add(NET, via(A))
     seen: list[bytes] = []
 
@@ -287,7 +289,7 @@ async def test_a_whole_life(config: Path, systemd: socket.socket) -> None:
 
 async def test_a_failed_round_reads_everything_again(config: Path, caplog: pytest.LogCaptureFixture) -> None:
     """When the kernel does not answer, the daemon lives on and looks at everything anew."""
-    running = MemoryDaemon(load(config), config)
+    running = MemoryDaemon(read(config), config)
     with ExitStack() as stack:
         running._build(stack, Records(running.site.store, "boot"))
         await running.site.settle()
@@ -305,7 +307,7 @@ def fail() -> list[Change | Gap]:
 
 async def test_an_event_reaches_listeners(config: Path) -> None:
     """What the watcher publishes is on the bulletin."""
-    running = MemoryDaemon(load(config), config)
+    running = MemoryDaemon(read(config), config)
     with ExitStack() as stack:
         running._build(stack, Records(running.site.store, "boot"))
         listener = running.bulletin.listen()
@@ -325,5 +327,5 @@ def test_without_a_tap_it_polls(
 
     monkeypatch.setattr(daemon, "NlmonTap", refuse)
     with caplog.at_level("INFO"):
-        assert Daemon(Config(), None)._tap(WireguardDevices.__new__(WireguardDevices)) is None
+        assert Daemon(Settings(), None)._tap(WireguardDevices.__new__(WireguardDevices)) is None
     assert "no nlmon tap (Operation not supported)" in caplog.text

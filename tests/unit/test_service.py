@@ -44,7 +44,7 @@ class Desk:
         site = self.site
         self.service = Service(site.engine, site.table, self.bulletin, names, self._reload)
 
-    def _reload(self) -> None:
+    async def _reload(self) -> None:
         self.reload()
 
     async def ask(self, question: Coroutine[Any, Any, Answer]) -> Answer:

@@ -22,8 +22,9 @@ def command() -> None:
 @click.pass_context
 def check(ctx: click.Context, file: Path | None) -> None:
     """Tell all errors of a configuration file; exits with 2 if there are some."""
-    from peerway.config import DEFAULT_FILE, load  # noqa: PLC0415  pydantic takes its time
-    from peerway.config_text import ConfigError  # noqa: PLC0415  as above
+    from peerway.config import load  # noqa: PLC0415  pydantic takes its time
+    from peerway.config_errors import ConfigError  # noqa: PLC0415  as above
+    from peerway.settings import DEFAULT_FILE  # noqa: PLC0415  as above
 
     try:
         load(file)
@@ -50,7 +51,7 @@ def show(ctx: click.Context, file: Path | None, interface: str | None) -> None:
     from peerway import config_reference  # noqa: PLC0415  pydantic takes its time
     from peerway.backends.names import Names  # noqa: PLC0415  as above
     from peerway.config import load  # noqa: PLC0415  as above
-    from peerway.config_text import ConfigError  # noqa: PLC0415  as above
+    from peerway.config_errors import ConfigError  # noqa: PLC0415  as above
 
     names = Names.read()
     try:
