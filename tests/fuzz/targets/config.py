@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peerway.config import Config, parse
-from peerway.config_text import ConfigError
+from peerway.config_errors import ConfigError
 
 EXAMPLE = """
 daemon: {control_socket: /run/peerway/control.sock, poll_interval: 1s}
