@@ -24,7 +24,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 LOOK: Final = 0.05  # seconds between looks at a contestant
 WORK: Final = 0.3  # of a core is more than looking around
 QUIET: Final = 0.3  # seconds without a stamp or work, after which the end may have come
-PATIENCE: Final = 10.0  # seconds without a stamp or work, after which nothing is to be expected
+PATIENCE: Final = 60.0  # seconds without a stamp or work, after which nothing is to be expected
 LIMIT: Final = 300.0  # seconds without a stamp; a limit for a broken program
 Config = Mapping[str, Any]
 

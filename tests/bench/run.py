@@ -19,7 +19,7 @@ from statistics import median
 from typing import Final
 
 from peerway.lab.signals import raising_at_the_end
-from tests.bench import contests_bird, contests_live, contests_reverse, contests_sync, figures, plot
+from tests.bench import contests_bird, contests_faces, contests_live, contests_reverse, contests_sync, figures, plot
 from tests.bench.contest import FULL, SHORT, Size
 from tests.bench.figures import Row
 from tests.bench.floors import NoCompilerError
@@ -39,10 +39,14 @@ CONTESTS: Final[dict[str, Contest]] = {
     "guards": contests_sync.guards,
     "pinned": contests_reverse.pinned,
     "bird": contests_bird.bird,
+    "faces": contests_faces.faces,
+    "aggregated": contests_faces.aggregated,
     "sizes": contests_sync.sizes,
 }
 MARKS: Final = ("<!-- what was measured, by make bench -->", "<!-- end of it -->")
-NARROW: Final = frozenset({"dump", "memory", "idle", "bird", "sizes"})  # where the number of peers makes no difference
+NARROW: Final = frozenset(
+    {"dump", "memory", "idle", "bird", "faces", "sizes"}
+)  # where the number of peers makes no difference
 
 
 def machine() -> str:

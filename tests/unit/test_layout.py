@@ -22,7 +22,7 @@ MAY_IMPORT = {  # the one way that imports run; what is not here (cli, daemon, e
     "features": {"model", "protocols", "features"},
     "backends": {"model", "protocols", "backends"},
 }
-EDGES = ("backends", "lab", "control", "cli", "daemon.py", "service.py")
+EDGES = ("backends", "lab", "control", "cli", "config_reader.py", "daemon.py", "service.py")
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -30,6 +30,7 @@ class Script(NetlinkSocket):
         self.waiting = list(waiting)
         self.filters: list[object] = []
         self._receive_into = self.take
+        self._burst = None
         self._buffer = memoryview(bytearray(1 << 16))
 
     def take(self, buffer: memoryview, size: int, flags: int) -> int:  # noqa: ARG002 - as socket.recv_into

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from peerway import config
+from peerway import settings
 from peerway.cli import session
 from peerway.cli.session import Failure, Session
 from peerway.config import Config
@@ -14,7 +14,7 @@ from peerway.control.api import UnknownError, UnusableError
 
 def test_defaults_are_those_of_the_configuration() -> None:
     """The paths that the light client repeats are those that the configuration declares."""
-    assert session.DEFAULT_FILE == config.DEFAULT_FILE
+    assert session.DEFAULT_FILE == settings.DEFAULT_FILE
     assert Config().daemon.control_socket == client.DEFAULT_SOCKET
 
 
