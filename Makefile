@@ -7,6 +7,8 @@
 # make chaos   random histories, deaths and faults of a real daemon, all of them: hours (docs/RELIABILITY.md); its short
 #              form is part of make test (root)
 # make setup   missing Debian packages, and .venv from requirements.lock; the others do what they need of it themselves
+# make sbom    what peerway is made of, as CycloneDX: build/peerway.cdx.json
+# make audit   whether what is installed is what requirements.lock says, with known licences; needs no network
 # make docs    configuration reference and manual pages again
 # make lock    requirements.lock again, from pyproject.toml, and requirements-fuzz.lock
 # make clean   .venv, caches and logs away
@@ -29,7 +31,7 @@ ifeq ($(wildcard /usr/lib/qemu/virtiofsd),) # Debian 12 has it in qemu-system-co
 GUESTS += $(if $(filter trixie,$(shell . /etc/os-release && echo $$VERSION_CODENAME)),/usr/libexec/virtiofsd:virtiofsd)
 endif
 
-.PHONY: demo test check unit hostile fuzz lab interop kernel chaos bench setup docs lock clean packages
+.PHONY: demo test check unit hostile fuzz lab interop kernel chaos bench setup sbom audit docs lock clean packages
 .DEFAULT_GOAL := check
 
 demo: $(STAMP)
@@ -72,6 +74,12 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PY) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+sbom: $(STAMP)
+	@$(PY) -m tools.supply sbom build/peerway.cdx.json
+
+audit: $(STAMP)
+	@$(PY) -m tools.supply check
 
 docs: $(STAMP)
 	@$(PY) -m tools.docs

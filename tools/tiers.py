@@ -96,7 +96,10 @@ TIERS: Final = {
             UNIT,
         ],
     ),
-    "hostile": Tier("hostile bytes for each parser, the same each time", [Step("hostile", (*PYTEST, "tests/fuzz"))]),
+    "hostile": Tier(
+        "what is installed against the lock; hostile bytes for each parser, the same each time",
+        [Step("supply", (sys.executable, "-m", "tools.supply", "check")), Step("hostile", (*PYTEST, "tests/fuzz"))],
+    ),
     "lab": Tier(
         "the real daemon, real routes and wireguard-go in namespaces",
         [Step("lab", (*PYTEST, "tests/lab"))],

@@ -106,6 +106,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @every_page
+def test_tests_that_are_named_exist(page: Path) -> None:
+    """Where a page points to the test that shows a claim, the test is there."""
+    for path, name in re.findall(r"\b(tests/[\w/]+\.py)::(test_\w+)", page.read_text()):
+        assert re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(), re.MULTILINE), f"{path}::{name}"
+
+
+@every_page
 def test_bird_reads_its_configurations(page: Path, tmp_path: Path) -> None:
     """`bird -p` takes each BIRD block."""
     for block in blocks(page.read_text(), "bird"):
