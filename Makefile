@@ -39,7 +39,7 @@ demo: $(STAMP)
 	@$(VENV)/bin/peerway demo
 
 test: setup
-	@PEERWAY_HISTORIES=3000 $(TIERS) check hostile lab interop kernel chaos bench
+	@PEERWAY_HISTORIES=1500 $(TIERS) check hostile lab interop kernel chaos bench
 
 check: $(STAMP)
 	@$(TIERS) check

@@ -806,3 +806,19 @@ async def test_large_work_gives_its_memory_back(site: Site, large: int) -> None:
     interface = site.world.interfaces[WG]
     columns = [table.ipv4.rows()[0] for table in (interface.held, interface.ledger.ours, site.world.rib.entries)]
     assert (len({*map(id, columns)}) == 1) == (not large)
+
+
+async def test_a_limit_is_no_reason_against_a_pinned_owner() -> None:
+    """Whom a multipath route names keeps what was pinned to it, also when its limit is reached by another prefix."""
+    site = Site(policy=Policy(pinned=Pinned.YIELDS, max_prefixes=1))
+    one, other = px.parse("10.0.0.0/8"), px.parse("10.9.0.0/16")
+    site.device.map[one] = B
+    site.table.user_add(one, via(B, C))
+    site.table.user_add(other, via(B))
+    await site.settle()
+    assert (site.device.map[one], site.device.map[other]) == (B, B)
+    assert site.engine.council.verdict(site.interface, one).owner == B
+    site.table.user_delete(other, via(B))
+    site.table.user_add(other, via(B))
+    await site.settle()
+    assert site.device.map[one] == B

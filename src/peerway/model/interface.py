@@ -109,12 +109,12 @@ class Interface:
 
     def admit(self, prefix: Prefix, peer: PublicKey) -> Reason | None:
         """
-        Why the peer may not learn the prefix; None if it may. Who has it already keeps it within the limit.
+        Why the peer may not learn the prefix; None if it may. Who has it already, learned or pinned, needs no place.
         """
         if self.policy.peers and not self.policy.peer(peer).accepts(prefix):
             return Reason.NOT_ACCEPTED
         limit = self.policy.max_prefixes
-        if limit and self.counts[peer] >= limit and self.learned(prefix) != peer:
+        if limit and self.counts[peer] >= limit and peer not in (self.learned(prefix), self.pinned(prefix)):
             return Reason.LIMIT
         return None
 
