@@ -39,6 +39,18 @@ class DaemonSettings(Settings):
         description="The unix socket that the command line asks the daemon through. Read at the start only.",
         examples=["/run/peerway/control.sock"],
     )
+    read_group: Annotated[values.Group | None, values.Given] = Field(
+        default=None,
+        description="The group whose members may ask the daemon: `status`, `routes`, `why`, `monitor`, `verify`. "
+        "Without it, it is the group that the daemon runs with. Read at the start only.",
+        examples=["adm"],
+    )
+    admin_group: Annotated[values.Group | None, values.Given] = Field(
+        default=None,
+        description="The group whose members may also change things: `sync`, `reload`, `route`. Root may always. Read "
+        "at the start only.",
+        examples=["sudo"],
+    )
     state_directory: values.AbsolutePath = Field(
         default=_DAEMON.state_directory,
         description="Where the daemon remembers which AllowedIPs are its own, so that it knows them after a "

@@ -152,7 +152,8 @@ def show(config: Config, names: Names, interface: str | None = None) -> str:
     for pattern, entry in config.interfaces.items():
         given = entry.model_dump(mode="json", context=names, exclude_unset=True)
         entries[pattern] = entries.get(pattern, {}) | given
-    return _yaml({"daemon": config.daemon.model_dump(mode="json"), "interfaces": entries})
+    daemon = config.daemon.model_dump(mode="json", exclude_none=True)  # what has no value is not written
+    return _yaml({"daemon": daemon, "interfaces": entries})
 
 
 def _yaml(data: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ context; without one only the builtin names are known.
 
 from __future__ import annotations
 
+import grp
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ LONGEST_INTERFACE_NAME: Final = 15  # IFNAMSIZ - 1
 LONGEST_SOCKET_PATH: Final = 90  # sun_path holds 107 bytes; the rest is for the temporary name beside it
 LOCAL_TABLE: Final = 255
 LOWEST_OWN_PROTOCOL: Final = 5  # below are RTPROT_UNSPEC to RTPROT_STATIC, which belong to the kernel and to people
+_NO_GROUP: Final = 0xFFFFFFFF  # (gid_t) -1, which chown(2) takes for "leave it"
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _BUILTIN: Final = Names()
@@ -188,6 +190,25 @@ def _socket_path(value: object) -> Path:
     return path
 
 
+def _group(value: object) -> int:
+    word = _word_or_number(value)
+    if isinstance(word, int):
+        if not 0 <= word < _NO_GROUP:
+            raise ValueError("not the number of a group; write the name of one, as `getent group` prints it")
+        return word
+    try:
+        return grp.getgrnam(word).gr_gid
+    except KeyError:
+        raise ValueError("there is no such group; make it (`groupadd --system`), or name one that exists") from None
+
+
+def _group_text(number: int) -> str | int:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return number
+
+
 def _interface_pattern(value: object) -> str:
     text = _text(value)
     if not text or not text.isprintable() or re.search(r"[\s/:]", text):
@@ -228,5 +249,6 @@ Key = Annotated[PublicKey, *_kind(_public_key, str, type="string", minLength=44,
 Duration = Annotated[float, *_kind(_seconds, _seconds_text, anyOf=[{"type": "string"}, {"type": "number"}])]
 AbsolutePath = Annotated[Path, *_kind(_absolute_path, str, type="string")]
 SocketPath = Annotated[Path, *_kind(_socket_path, str, type="string", maxLength=LONGEST_SOCKET_PATH)]
+Group = Annotated[int, *_kind(_group, _group_text, anyOf=_NAME_OR_NUMBER)]
 InterfacePattern = Annotated[str, *_kind(_interface_pattern, str, type="string")]
 PeerName = Annotated[str, *_kind(_peer_name, str, type="string")]

@@ -25,6 +25,7 @@ from peerway.backends.nlmon import NlmonTap
 from peerway.backends.rtnetlink import Rtnetlink
 from peerway.config_errors import ConfigError
 from peerway.config_reader import read
+from peerway.control.access import Access
 from peerway.control.api import UnusableError
 from peerway.control.bell import serve
 from peerway.control.listener import SocketTakenError
@@ -56,7 +57,10 @@ def main(config_file: Path | None = None) -> int:
         print(error, file=sys.stderr)  # noqa: T201 - all errors, one a line, for the person at the terminal
         return EXIT_USAGE
     if not _may_change_networks():
-        log.error("peerway needs CAP_NET_ADMIN to change routes and WireGuard; run it as root or by its systemd unit")
+        log.error(
+            "permission denied: peerway needs CAP_NET_ADMIN to change routes and WireGuard; run it as root or by its "
+            "systemd unit"
+        )
         return EXIT_PRIVILEGE
     try:
         malloc.be_frugal()
@@ -66,7 +70,7 @@ def main(config_file: Path | None = None) -> int:
         log.error("%s", error)  # noqa: TRY400 - one clear line, no traceback
         return EXIT_USAGE
     except PermissionError as error:
-        log.error("no permission: %s; run peerway as root or by its systemd unit", error)  # noqa: TRY400 - as above
+        log.error("permission denied: %s; run peerway as root or by its systemd unit", error)  # noqa: TRY400 - as above
         return EXIT_PRIVILEGE
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -109,7 +113,9 @@ class Daemon:
                 )
                 return EXIT_USAGE
             self._build(stack, Records(store, here))
-            async with serve(self.service, self.config.daemon.control_socket):
+            settings = self.config.daemon
+            access = Access.of(settings.read_group, settings.admin_group)
+            async with serve(self.service, settings.control_socket, access):
                 await self._work()
         return 0
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
-from peerway.control.api import Drift, Json, RouteRequest, UnknownError, UnusableError
+from peerway.control.api import Drift, Hear, Json, RouteRequest, UnknownError, UnusableError
 from peerway.control.drift import verify
 from peerway.control.explain import explain
 from peerway.control.views import Views
@@ -24,50 +24,39 @@ from peerway.model.ports import RoutingTable
 from peerway.model.prefix import Prefix
 from peerway.model.route import RTPROT_STATIC, NextHop, Path
 
-QUEUE = 100_000  # events that a slow listener may lag behind before it is dropped
 IPV6_DEFAULT_METRIC = 1024  # the kernel's, where none is given or 0 (IP6_RT_PRIO_USER)
 MAX_METRIC = 0xFFFFFFFF
 
 
 class Bulletin:
     """
-    Events on their way to listeners. A listener that does not keep up is dropped, never waited for.
+    Tells of events to whoever listens, at once and in the order of their coming. Nobody is waited for.
     """
 
     def __init__(self) -> None:
-        self._queues: set[asyncio.Queue[Event | None]] = set()
+        self._listeners: dict[object, Callable[[Event], None]] = {}
 
     @property
     def has_listeners(self) -> bool:
         """
         Whether anybody listens.
         """
-        return bool(self._queues)
+        return bool(self._listeners)
 
     def publish(self, event: Event) -> None:
         """
         Hand an event to every listener.
         """
-        for queue in list(self._queues):
-            try:
-                queue.put_nowait(event)
-            except asyncio.QueueFull:
-                self._queues.discard(queue)
-                with suppress(asyncio.QueueEmpty):
-                    queue.get_nowait()
-                queue.put_nowait(None)
+        for hear in list(self._listeners.values()):
+            hear(event)
 
-    async def listen(self) -> AsyncIterator[Event]:
+    def listen(self, hear: Callable[[Event], None]) -> Callable[[], None]:
         """
-        The events from now on; ends when this listener was dropped.
+        Hear all events from now on, until the returned function is called.
         """
-        queue: asyncio.Queue[Event | None] = asyncio.Queue(QUEUE)
-        self._queues.add(queue)
-        try:
-            while (event := await queue.get()) is not None:
-                yield event
-        finally:
-            self._queues.discard(queue)
+        key = object()
+        self._listeners[key] = hear
+        return lambda: self._listeners.pop(key, None) and None
 
 
 class Service:
@@ -108,12 +97,11 @@ class Service:
         """
         return explain(self.views, self._table, target)
 
-    async def events(self) -> AsyncIterator[Json]:
+    def listen(self, hear: Hear) -> Callable[[], None]:
         """
         See DaemonApi.
         """
-        async for event in self._bulletin.listen():
-            yield event_json(event, time.time(), self._names)
+        return self._bulletin.listen(lambda event: hear(partial(event_json, event, time.time(), self._names)))
 
     async def verify(self, interface: str | None) -> Drift:
         """

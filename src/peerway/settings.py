@@ -31,6 +31,8 @@ class DaemonSettings:
     """
 
     control_socket: Path = Path("/run/peerway/control.sock")
+    read_group: int | None = None  # by number; None = the group that the daemon runs with
+    admin_group: int | None = None
     state_directory: Path = Path("/run/peerway")
     poll_interval: float = 1.0
 

@@ -38,6 +38,7 @@ VALUES: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "accept": (values.AcceptEntry, accepts()),
     "key": (values.Key, st.binary(min_size=32, max_size=32).map(PublicKey)),
     "duration": (values.Duration, st.floats(0.01, 3600)),
+    "group": (values.Group, st.integers(0, 0xFFFFFFFE)),
     "path": (values.AbsolutePath, st.sampled_from([Path("/a"), Path("/a/b.c")])),
 }
 
@@ -52,6 +53,16 @@ def test_what_is_written_is_read_back(kind: str, data: st.DataObject) -> None:
     text = adapter.dump_python(value, mode="json", context=NAMES)
     assert isinstance(text, str | int)
     assert adapter.validate_python(text, context=NAMES) == value
+
+
+def test_a_group_must_exist_by_its_name() -> None:
+    """A name is looked up, a number is taken as it is; what is neither is told with the cure."""
+    group: TypeAdapter[int] = TypeAdapter(values.Group)
+    assert group.validate_python("root") == 0
+    assert group.dump_python(0) == "root"
+    for wrong in ("no such group", -1, 0xFFFFFFFF, True, None):
+        with pytest.raises(ValidationError, match=r"group|neither a name nor a number"):
+            group.validate_python(wrong)
 
 
 def test_names_are_written_where_there_are_some() -> None:

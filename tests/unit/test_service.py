@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import pytest
 
-from peerway import service
 from peerway.backends.names import Names
-from peerway.control.api import RouteRequest, UnknownError, UnusableError
+from peerway.control.api import Json, RouteRequest, UnknownError, UnusableError
 from peerway.model import prefix as px
 from peerway.model.device import Peer
 from peerway.model.events import Event, PeerAdded
@@ -93,53 +92,31 @@ async def desk() -> Desk:
 # the bulletin
 
 
-async def listening(bulletin: Bulletin) -> tuple[AsyncIterator[Event], asyncio.Future[Event]]:
-    """A listener that waits for its first event already."""
-    listener = bulletin.listen()
-    first = asyncio.ensure_future(anext(listener))
-    await asyncio.sleep(0)
-    return listener, first
-
-
-async def test_every_listener_hears_every_event_in_order() -> None:
-    """Events go to all who listen, from when they began to."""
+def test_every_listener_hears_every_event_in_order() -> None:
+    """Events go to all who listen, from when they began to, until they leave."""
     bulletin = Bulletin()
-    assert not bulletin.has_listeners
+    one, two = list[Event](), list[Event]()
     bulletin.publish(PeerAdded("wg0", C))  # nobody hears it
-    one, first = await listening(bulletin)
-    assert bulletin.has_listeners
+    leave = bulletin.listen(one.append)
     bulletin.publish(PeerAdded("wg0", A))
-    _, second = await listening(bulletin)
+    bulletin.listen(two.append)
     bulletin.publish(PeerAdded("wg0", B))
-    assert [await first, await anext(one)] == [PeerAdded("wg0", A), PeerAdded("wg0", B)]
-    assert await second == PeerAdded("wg0", B)
+    leave()
+    leave()
+    bulletin.publish(PeerAdded("wg0", C))
+    assert one == [PeerAdded("wg0", A), PeerAdded("wg0", B)]
+    assert two == [PeerAdded("wg0", B), PeerAdded("wg0", C)]
 
 
-async def test_a_listener_that_lags_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who is behind by more than the queue holds gets what is left of it, then the end; others hear on."""
-    monkeypatch.setattr(service, "QUEUE", 3)
+def test_events_are_worth_making_while_somebody_listens() -> None:
+    """Two listeners that do the same are two; when both left, there is none."""
     bulletin = Bulletin()
-    slow, first = await listening(bulletin)
-    quick, second = await listening(bulletin)
-    bulletin.publish(PeerAdded("wg0", key(1)))
-    await first
-    await second
-    for number in range(2, 8):  # never waits: three fit
-        bulletin.publish(PeerAdded("wg0", key(number)))
-        assert await anext(quick) == PeerAdded("wg0", key(number))
+    heard: list[Event] = []
+    leaves = [bulletin.listen(heard.append), bulletin.listen(heard.append)]
     assert bulletin.has_listeners
-    assert [event async for event in slow] == [PeerAdded("wg0", key(3)), PeerAdded("wg0", key(4))]
-    bulletin.publish(PeerAdded("wg0", key(8)))
-    assert await anext(quick) == PeerAdded("wg0", key(8))
-
-
-async def test_who_goes_away_is_forgotten() -> None:
-    """A listener that ends leaves no queue behind to be filled."""
-    bulletin = Bulletin()
-    _, first = await listening(bulletin)
-    first.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await first
+    for leave in leaves:
+        assert bulletin.has_listeners
+        leave()
     assert not bulletin.has_listeners
 
 
@@ -148,13 +125,15 @@ async def test_who_goes_away_is_forgotten() -> None:
 
 async def test_events_are_told_as_json(desk: Desk) -> None:
     """An event has its time, its name and its fields as text."""
-    events = desk.service.events()
-    first = asyncio.ensure_future(anext(events))
-    await asyncio.sleep(0)
+    heard: list[Callable[[], Json]] = []
+    leave = desk.service.listen(heard.append)
     desk.bulletin.publish(PeerAdded("wg0", A))
-    told = await first
+    (first,) = heard
+    told = first()
     assert told.pop("time").endswith("Z")
     assert told == {"event": "peer-added", "interface": "wg0", "peer": str(A)}
+    leave()
+    assert not desk.bulletin.has_listeners
 
 
 async def test_status_tells_of_interfaces_and_peers(desk: Desk) -> None:

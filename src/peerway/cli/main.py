@@ -74,7 +74,7 @@ class Verbs(click.Group):
 @click.option(
     "-s",
     "--socket",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     envvar="PEERWAY_SOCKET",
     show_envvar=True,
     help="The daemon's control socket. Default: daemon.control_socket of the default configuration file.",

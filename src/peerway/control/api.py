@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Json = dict[str, Any]
+Hear = Callable[[Callable[[], Json]], None]
 
 
 class UnknownError(LookupError):
@@ -64,8 +65,11 @@ class DaemonApi(Protocol):
         """
         ...
 
-    def events(self) -> AsyncIterator[Json]:
-        """The event stream from now on, as JSON objects with "time", "event", "interface" and the event's fields."""
+    def listen(self, hear: Hear) -> Callable[[], None]:
+        """
+        Tell of each event from now on, until the returned function is called. `hear` gets a function that makes the
+        JSON object, with "time", "event", "interface" and the event's fields: who makes it pays for it.
+        """
         ...
 
     async def verify(self, interface: str | None) -> Drift:

@@ -13,21 +13,22 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
+from peerway.control.access import Access
 from peerway.control.api import DaemonApi
 from peerway.control.listener import Listener, listen
 
 log = logging.getLogger(__name__)
 
-Serve = Callable[[DaemonApi, Listener], AbstractAsyncContextManager[object]]
+Serve = Callable[[DaemonApi, Listener, Access], AbstractAsyncContextManager[object]]
 
 
 @asynccontextmanager
-async def serve(api: DaemonApi, path: Path) -> AsyncIterator[None]:
+async def serve(api: DaemonApi, path: Path, access: Access) -> AsyncIterator[None]:
     """
     Serve on the unix socket at `path` while the block runs. Raises SocketTakenError and OSError (listener.listen).
     """
-    listener = listen(path)
-    answering = asyncio.get_running_loop().create_task(_answer(api, listener))
+    listener = listen(path, access.groups)
+    answering = asyncio.get_running_loop().create_task(_answer(api, listener, access))
     try:
         yield
     finally:
@@ -37,11 +38,11 @@ async def serve(api: DaemonApi, path: Path) -> AsyncIterator[None]:
         listener.close()
 
 
-async def _answer(api: DaemonApi, listener: Listener) -> None:
+async def _answer(api: DaemonApi, listener: Listener, access: Access) -> None:
     await _called(listener.socket)
     try:
         server = await asyncio.to_thread(_load)
-        async with server(api, listener):
+        async with server(api, listener, access):
             await asyncio.get_running_loop().create_future()  # until this task is cancelled
     except Exception:
         log.exception("nobody answers on the control socket: its server cannot be started")

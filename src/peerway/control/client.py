@@ -154,7 +154,7 @@ class Client:
         try:
             yield
         except PermissionError as error:
-            raise NoPrivilegeError(f"you may not open {self._path}; be root (sudo){self._group_hint()}") from error
+            raise NoPrivilegeError(f"permission denied: {self._path}; be root (sudo){self._group_hint()}") from error
         except OSError as error:
             if error.errno not in {errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR, errno.ENOTSOCK, errno.EPROTOTYPE}:
                 raise NoDaemonError(f"{self._path}: {error.strerror or error}; set the socket with -s PATH") from error

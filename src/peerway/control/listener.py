@@ -10,35 +10,23 @@ import errno
 import fcntl
 import os
 import socket
-import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-SOCKET_MODE: Final = 0o660  # the daemon's user and group; who may change things is decided per request
+GROUP_MODE: Final = 0o660  # where one group may open it: nobody else gets as far as the daemon
+OPEN_MODE: Final = 0o666  # where two may, or a group that the daemon cannot give it to: the daemon tells them apart
 DIRECTORY_MODE: Final = 0o755
-_BACKLOG: Final = 128
+BACKLOG: Final = 128
 _LONGEST_PATH: Final = 107  # sun_path without its final zero
-_UCRED: Final = struct.Struct("iII")  # struct ucred: pid, uid, gid
 
 
 class SocketTakenError(RuntimeError):
     """
     Another daemon answers on the path. The text says so, and the cure.
     """
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """
-    Who is at the other end of a connection, by SO_PEERCRED (unix(7)): as it was at connect().
-    """
-
-    pid: int
-    uid: int
-    gid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +50,10 @@ class Listener:
                 self.path.unlink()
 
 
-def listen(path: Path) -> Listener:
+def listen(path: Path, groups: Collection[int]) -> Listener:
     """
-    Listen on `path`; its directory is made if it is missing. Raises SocketTakenError, and OSError with the path in it.
+    Listen on `path`, so that members of these groups can open it; its directory is made if it is missing. Raises
+    SocketTakenError, and OSError with the path in it.
     """
     if len(os.fsencode(path)) > _LONGEST_PATH:
         raise OSError(errno.ENAMETOOLONG, "too long for a unix socket", str(path))
@@ -83,8 +72,8 @@ def listen(path: Path) -> Listener:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             listener.bind(str(temporary))
-            temporary.chmod(SOCKET_MODE)
-            listener.listen(_BACKLOG)
+            open_to(temporary, groups)
+            listener.listen(BACKLOG)
             found = temporary.lstat()
             temporary.rename(path)
         except OSError as error:
@@ -94,11 +83,16 @@ def listen(path: Path) -> Listener:
     return Listener(listener, path, (found.st_dev, found.st_ino))
 
 
-def credentials_of(connection: socket.socket) -> Credentials:
+def open_to(path: Path, groups: Collection[int]) -> None:
     """
-    Who connected.
+    Let members of these groups open a socket file. Raises OSError if it is not ours.
     """
-    return Credentials(*_UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)))
+    mode = OPEN_MODE
+    if len(groups) == 1:
+        with suppress(PermissionError):  # we are no member, and not root
+            os.chown(path, -1, *groups)
+            mode = GROUP_MODE
+    path.chmod(mode)
 
 
 def _make_directory(directory: Path) -> None:

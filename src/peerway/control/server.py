@@ -3,8 +3,8 @@
 `DaemonApi` answers, this module carries: paths, parameters, errors, who may do what, and streams. Long answers go out
 entry by entry; a client that does not read its events is dropped, never waited for.
 
-Reading needs no more than being able to open the socket (its owner and group). What changes something needs root or
-the daemon's own user.
+Who may do what is in access.py, who is let in at all in door.py. One listing is continued at a time, and one
+verification made, so that those who may only ask cannot keep the daemon from its work.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from itertools import chain, islice
 from pathlib import Path
@@ -22,30 +22,43 @@ from typing import Final
 
 from aiohttp import web
 
+from peerway.control import feed
+from peerway.control.access import Access, Level
 from peerway.control.api import DaemonApi, Json, RouteRequest, UnknownError, UnusableError
-from peerway.control.listener import Listener, SocketTakenError, credentials_of, listen
+from peerway.control.door import Door, Guest
+from peerway.control.feed import Feed
+from peerway.control.listener import BACKLOG, Listener, SocketTakenError, listen
 
-__all__ = ["NotAllowedError", "Server", "SocketTakenError", "serve"]
+__all__ = ["FullError", "NotAllowedError", "Server", "SocketTakenError", "serve"]
 
 LOG: Final = logging.getLogger(__name__)
-EVENTS_HELD: Final = 65_536  # per client, some 20 MB of text: what a big change makes while the client is busy
-EVENTS_AT_ONCE: Final = 64
+_SILENT: Final = logging.getLogger(f"{__name__}.http")  # a malformed request is no reason to fill the log
+_SILENT.setLevel(logging.CRITICAL)
 ENTRIES_AT_ONCE: Final = 256
 MOMENT: Final = 0.001  # seconds of work on one answer, then others have their turn
 KEEP_ALIVE: Final = 15.0  # seconds; a comment in a quiet event stream shows that the client has gone
+BODY: Final = 64 << 10  # bytes of a request's body
+BODY_COMES: Final = 10.0  # seconds in which it has to be there
+QUIET: Final = 30.0  # seconds that a client may be connected and ask nothing
+AT_ONCE: Final = 32  # connections that are accepted between two turns of the event loop
 _SHUTDOWN: Final = 1.0
 
-EventQueue = asyncio.Queue[bytes | None]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class NotAllowedError(Exception):
     """
-    The caller may not change things. The text says who may.
+    The caller may not do this. The text says who may.
     """
 
 
-_STATUS: Final[dict[type, int]] = {UnknownError: 404, UnusableError: 400, NotAllowedError: 403}
+class FullError(Exception):
+    """
+    There is no room for the caller. The text says so, and the cure.
+    """
+
+
+_STATUS: Final[dict[type, int]] = {UnknownError: 404, UnusableError: 400, NotAllowedError: 403, FullError: 503}
 
 
 class Server:
@@ -53,12 +66,16 @@ class Server:
     Carries requests to a DaemonApi. `application` may be given more routes (metrics, a page) before it is started.
     """
 
-    def __init__(self, api: DaemonApi, *, events_held: int = EVENTS_HELD) -> None:
+    def __init__(self, api: DaemonApi, access: Access, *, events_held: int = feed.HELD) -> None:
+        """
+        Only in a running event loop.
+        """
         self._api = api
-        self._events_held = events_held
-        self._streams: set[EventQueue] = set()
-        self._may_change = frozenset({0, os.geteuid()})
-        self.application = web.Application(middlewares=[_errors_as_json])
+        self._access = access
+        self._feed = Feed(api.listen, held=events_held)
+        self._listing, self._verifying = asyncio.Lock(), asyncio.Lock()
+        self.door: Door | None = None
+        self.application = web.Application(middlewares=[_errors_as_json, self._guard], client_max_size=BODY)
         self.application.add_routes(
             [
                 web.get("/v1/status", self._status),
@@ -74,13 +91,55 @@ class Server:
         )
         self.application.on_shutdown.append(self._end_streams)
 
+    @asynccontextmanager
+    async def listening(self, listener: socket.socket) -> AsyncIterator[None]:
+        """
+        Answer on a listening socket while the block runs.
+        """
+        runner = web.AppRunner(
+            self.application,
+            logger=_SILENT,
+            access_log=None,
+            shutdown_timeout=_SHUTDOWN,
+            keepalive_timeout=QUIET,
+            tcp_keepalive=False,
+        )
+        await runner.setup()
+        try:
+            if runner.server is None:
+                raise AssertionError
+            self.door = Door(self._access, runner.server)
+            accepting = await asyncio.get_running_loop().create_server(self.door, sock=listener, backlog=AT_ONCE)
+            listener.listen(BACKLOG)  # how many may wait is another number than how many come in at once
+            try:
+                yield
+            finally:
+                accepting.close()
+                self.door.close()
+        finally:
+            await runner.cleanup()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        guest = self._guest(request)
+        if guest.level is Level.NOTHING:
+            raise NotAllowedError(self._access.refusal(Level.READ))
+        if guest.full:
+            raise FullError("the daemon has as many clients as it takes; end some, such as `peerway monitor`")
+        return await handler(request)
+
+    def _guest(self, request: web.Request) -> Guest:
+        guest = self.door.guest(request.transport) if self.door else None
+        if guest is None:
+            raise ConnectionResetError("the client went away")
+        return guest
+
     def _privileged(self, handler: Handler) -> Handler:
         async def checked(request: web.Request) -> web.StreamResponse:
-            transport = request.transport
-            caller = credentials_of(transport.get_extra_info("socket")) if transport else None
-            if caller is None or caller.uid not in self._may_change:
-                raise NotAllowedError("only root and the daemon's own user may do this; try again with sudo")
-            LOG.info("%s %s by uid %d, pid %d", request.method, request.path, caller.uid, caller.pid)
+            guest = self._guest(request)
+            if guest.level is not Level.CHANGE:
+                raise NotAllowedError(self._access.refusal(Level.CHANGE))
+            LOG.info("%s %s by uid %d, pid %d", request.method, request.path, guest.caller.uid, guest.caller.pid)
             return await handler(request)
 
         return checked
@@ -95,7 +154,8 @@ class Server:
         return _answer(await self._api.why(target))
 
     async def _verify(self, request: web.Request) -> web.StreamResponse:
-        drift = await self._api.verify(request.query.get("interface"))
+        async with self._verifying:
+            drift = await self._api.verify(request.query.get("interface"))
         return _answer({"version": 1, "differences": drift.differences, "checked": drift.checked})
 
     async def _sync(self, request: web.Request) -> web.StreamResponse:
@@ -120,9 +180,14 @@ class Server:
             with _unbroken(request):
                 await response.prepare(request)
                 await response.write(b'{"version": 1, "routes": [')
-                for chunk in _lines(chain(first, entries)):
+                lines = _lines(chain(first, entries))
+                while True:
+                    async with self._listing:
+                        await asyncio.sleep(0)  # fast readers would keep the loop here
+                        chunk = next(lines, None)
+                    if chunk is None:
+                        break
                     await response.write(chunk)
-                    await asyncio.sleep(0)  # a fast reader would keep the loop here
                 await response.write(b"\n]}\n")
                 await response.write_eof()
         finally:
@@ -132,72 +197,52 @@ class Server:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
-        queue = EventQueue(self._events_held)
-        self._streams.add(queue)
-        try:
-            with _unbroken(request):
-                async with asyncio.TaskGroup() as group:
-                    pump = group.create_task(self._pump(queue))
-                    await asyncio.sleep(0)  # so that the stream is open when the client sees that it is
-                    await response.prepare(request)
-                    await response.write(b": peerway\n\n")
-                    await _send(response, queue)
-                    pump.cancel()
-        finally:
-            self._streams.discard(queue)
+        # The stream is open when the client sees that it is.
+        with self._feed.listen(lambda: _abort(request)) as listener, _unbroken(request):
+            await response.prepare(request)
+            await response.write(b": peerway\n\n")
+            while True:
+                try:
+                    async with asyncio.timeout(KEEP_ALIVE):
+                        some = await self._feed.next(listener)
+                except TimeoutError:
+                    some = b": still here\n\n"
+                if some is None:
+                    break
+                await response.write(some)
+            await response.write_eof()
         return response
 
-    async def _pump(self, queue: EventQueue) -> None:
-        """Take events as they come, whatever the client does; drop the client when it is too far behind."""
-        events = self._api.events()
-        taken = 0
-        try:
-            async for event in events:
-                queue.put_nowait(f"data: {json.dumps(event)}\n\n".encode())
-                taken += 1
-                if taken % EVENTS_AT_ONCE == 0:  # a burst comes without a pause; the client is not to blame for it
-                    await asyncio.sleep(0)
-            queue.put_nowait(None)
-        except asyncio.QueueFull:
-            LOG.warning("a client does not read its events: %d wait; it is dropped", queue.qsize())
-            raise ConnectionAbortedError("the client does not read") from None
-        finally:
-            if isinstance(events, AsyncGenerator):
-                await events.aclose()
-
     async def _end_streams(self, _: web.Application) -> None:
-        for queue in self._streams:
-            while queue.full():
-                queue.get_nowait()
-            queue.put_nowait(None)
+        self._feed.end()
 
 
 @asynccontextmanager
-async def serve(api: DaemonApi, path: Path, *, events_held: int = EVENTS_HELD) -> AsyncIterator[Server]:
+async def serve(
+    api: DaemonApi, path: Path, access: Access | None = None, *, events_held: int = feed.HELD
+) -> AsyncIterator[Server]:
     """
     Serve on the unix socket at `path` while the block runs. Raises SocketTakenError and OSError (listener.listen).
     """
-    listener = listen(path)
+    access = access or Access.of()
+    listener = listen(path, access.groups)
     try:
-        async with serve_at(api, listener, events_held=events_held) as server:
+        async with serve_at(api, listener, access, events_held=events_held) as server:
             yield server
     finally:
         listener.close()
 
 
 @asynccontextmanager
-async def serve_at(api: DaemonApi, listener: Listener, *, events_held: int = EVENTS_HELD) -> AsyncIterator[Server]:
+async def serve_at(
+    api: DaemonApi, listener: Listener, access: Access, *, events_held: int = feed.HELD
+) -> AsyncIterator[Server]:
     """
     The same on a socket that listens already; it stays open.
     """
-    server = Server(api, events_held=events_held)
-    runner = web.AppRunner(server.application, access_log=None, shutdown_timeout=_SHUTDOWN)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, listener.socket).start()
+    server = Server(api, access, events_held=events_held)
+    async with server.listening(listener.socket):
         yield server
-    finally:
-        await runner.cleanup()
 
 
 def _lines(entries: Iterator[str]) -> Iterator[bytes]:
@@ -212,26 +257,11 @@ def _lines(entries: Iterator[str]) -> Iterator[bytes]:
         yield (separator + ",\n".join(waiting)).encode()
 
 
-async def _send(response: web.StreamResponse, queue: EventQueue) -> None:
-    while True:
-        try:
-            async with asyncio.timeout(KEEP_ALIVE):
-                waiting = [await queue.get()]
-        except TimeoutError:
-            await response.write(b": still here\n\n")
-            continue
-        while not queue.empty():
-            waiting.append(queue.get_nowait())
-        await response.write(b"".join(filter(None, waiting)))
-        if None in waiting:
-            await response.write_eof()
-            return
-
-
 async def _route_request(request: web.Request) -> RouteRequest:
     try:
-        wanted = RouteRequest(**json.loads(await request.read()))
-    except (ValueError, TypeError, RecursionError):
+        async with asyncio.timeout(BODY_COMES):
+            wanted = RouteRequest(**json.loads(await request.read()))
+    except (ValueError, TypeError, TimeoutError, RecursionError):
         raise UnusableError("not a route; send JSON with prefix, peer, and maybe interface, metric and table") from None
     texts = (wanted.prefix, wanted.peer, wanted.interface or "", wanted.table or "")
     if not all(isinstance(text, str) for text in texts) or type(wanted.metric or 0) is not int:
@@ -267,7 +297,7 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as error:
         missing = f"nothing is at {request.path}; the paths begin with /v1/, such as /v1/status"
         return _answer({"error": missing if error.status == 404 else error.reason}, error.status)
-    except (UnknownError, UnusableError, NotAllowedError) as error:
+    except (UnknownError, UnusableError, NotAllowedError, FullError) as error:
         status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
         return _answer({"error": str(error)}, status)
     except OSError as error:

@@ -35,7 +35,7 @@ def main(*, keep: bool = False, down: bool = False) -> int:
     """
     tour = Tour(sys.stdout, sys.stderr)
     if os.geteuid() != 0:
-        tour.complain("peerway demo makes network namespaces, which takes root: run it with sudo")
+        tour.complain("permission denied: peerway demo makes network namespaces, which takes root: run it with sudo")
         return EXIT_PRIVILEGE
     if down:
         take_down()

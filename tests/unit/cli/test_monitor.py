@@ -24,7 +24,7 @@ def test_events_are_printed_as_they_come(tmp_path: Path) -> None:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert daemon.subscribed.wait(30)
         for number in range(3):
-            loop.call_soon_threadsafe(daemon.happened.put_nowait, EVENT | {"number": number})
+            loop.call_soon_threadsafe(daemon.happen, EVENT | {"number": number})
             assert process.stdout is not None
             assert json.loads(process.stdout.readline()) == EVENT | {"number": number}
     out, err = process.communicate(timeout=30)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from peerway.control.api import Drift, Json, RouteRequest, UnknownError, UnusableError
+from peerway.control.api import Drift, Hear, Json, RouteRequest, UnknownError, UnusableError
 from peerway.control.server import serve
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -71,7 +72,7 @@ class FakeDaemon:
         self.failure: Exception | None = None
         self.subscribed = threading.Event()
         self.unsubscribed = threading.Event()
-        self.happened: asyncio.Queue[Json | None] = asyncio.Queue()
+        self.hear: Hear = lambda _: None
 
     def _check(self, interface: str | None) -> None:
         if self.failure:
@@ -101,15 +102,20 @@ class FakeDaemon:
         steps = ["10.0.0.1 follows 10.0.0.0/24 via fe80::1", "fe80::1 names berlin"]
         return {"version": 1, "target": target, "reachable": self.reachable, "steps": steps, "route": None}
 
-    async def events(self) -> AsyncIterator[Json]:
+    def listen(self, hear: Hear) -> Callable[[], None]:
+        self.hear = hear
         self.subscribed.set()
-        try:
-            while event := await self.happened.get():
-                yield event
-            if self.failure:
-                raise self.failure
-        finally:
-            self.unsubscribed.set()
+        return self.unsubscribed.set
+
+    def happen(self, *events: Json) -> None:
+        """Tell of events, in the thread of the loop."""
+        for event in events:
+            self.hear(partial(self._told, event))
+
+    def _told(self, event: Json) -> Json:
+        if self.failure:
+            raise self.failure
+        return event
 
     async def verify(self, interface: str | None) -> Drift:
         self._check(interface)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from peerway.control import bell
+from peerway.control.access import Access
 from peerway.control.listener import SocketTakenError
 from tests.unit.control.fake_daemon import STATUS, FakeDaemon
 
@@ -26,7 +27,7 @@ async def _ask(path: Path) -> object:
 async def test_who_calls_is_answered(tmp_path: Path) -> None:
     """Those who call at once are answered, and those who come later; in the end the socket is gone."""
     daemon, path = FakeDaemon(), tmp_path / "s"
-    async with bell.serve(daemon, path):
+    async with bell.serve(daemon, path, Access.of()):
         assert list(await asyncio.gather(_ask(path), _ask(path))) == [STATUS, STATUS]
         assert await _ask(path) == STATUS
     assert not path.exists()
@@ -35,10 +36,10 @@ async def test_who_calls_is_answered(tmp_path: Path) -> None:
 async def test_nobody_has_to_call(tmp_path: Path) -> None:
     """Without a caller there is a socket that another daemon does not take, and then none."""
     path = tmp_path / "s"
-    async with bell.serve(FakeDaemon(), path):
+    async with bell.serve(FakeDaemon(), path, Access.of()):
         await asyncio.sleep(0)
         with pytest.raises(SocketTakenError):
-            async with bell.serve(FakeDaemon(), path):
+            async with bell.serve(FakeDaemon(), path, Access.of()):
                 pass
     assert not path.exists()
 
@@ -55,7 +56,7 @@ async def test_a_server_that_cannot_be_had_is_told(
         raise ModuleNotFoundError("no module named aiohttp")
 
     monkeypatch.setattr(bell, "_load", missing)
-    async with bell.serve(FakeDaemon(), tmp_path / "s"):
+    async with bell.serve(FakeDaemon(), tmp_path / "s", Access.of()):
         _, writer = await asyncio.open_unix_connection(tmp_path / "s")
         await called.wait()
         await asyncio.sleep(0.01)

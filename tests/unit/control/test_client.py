@@ -64,7 +64,7 @@ def test_events_come_as_they_happen(tmp_path: Path) -> None:
     with running(daemon, tmp_path / "s") as loop:
         events = Client(tmp_path / "s").events()
         assert next(events) == {}
-        loop.call_soon_threadsafe(daemon.happened.put_nowait, {"event": "peer-added"})
+        loop.call_soon_threadsafe(daemon.happen, {"event": "peer-added"})
         assert next(events) == {"event": "peer-added"}
     assert list(events) == []
 
@@ -104,7 +104,7 @@ def test_a_closed_door_is_told_with_the_cure(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("peerway.control.client.socket.socket.connect", refuse)
     (tmp_path / "s").touch()
     os.chown(tmp_path / "s", -1, os.getgid())
-    with pytest.raises(NoPrivilegeError, match=r"you may not open .*s; be root \(sudo\)"):
+    with pytest.raises(NoPrivilegeError, match=r"permission denied: .*s; be root \(sudo\)"):
         Client(tmp_path / "s").status()
 
 

@@ -6,15 +6,17 @@ import os
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typing_extensions import override
 
-from peerway.control import server
+from peerway.control import door
+from peerway.control.access import Credentials
 from peerway.control.api import RouteRequest
-from peerway.control.listener import Credentials
 from tests.unit.control.fake_daemon import STATUS, FakeDaemon, route, running
 
 
@@ -198,19 +200,88 @@ CHANGES = [("POST", "/v1/sync"), ("POST", "/v1/reload"), ("POST", "/v1/routes"),
 READINGS = [("GET", "/v1/status"), ("GET", "/v1/routes"), ("GET", "/v1/why?target=10.0.0.1"), ("POST", "/v1/verify")]
 
 
-def test_others_may_read_and_not_change(daemon: FakeDaemon, http_client: Http, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever can open the socket may read; only root and the daemon's own user may change something."""
-    monkeypatch.setattr(server, "credentials_of", lambda _: Credentials(1, 65534, 65534))
+ANYBODY = Credentials(1, 65534, 65534)
+
+
+def be(caller: Credentials, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever connects from now on is this one."""
+    monkeypatch.setattr(door, "credentials_of", lambda _: caller)
+
+
+@pytest.mark.parametrize(
+    ("caller", "may_read", "may_change"),
+    [
+        (ANYBODY, False, False),
+        (replace(ANYBODY, groups=frozenset({os.getegid()})), True, False),
+        (replace(ANYBODY, uid=os.geteuid()), True, True),
+        (replace(ANYBODY, uid=0), True, True),
+    ],
+)
+def test_who_may_read_and_who_may_change(  # noqa: PLR0917 - three of these are one row
+    daemon: FakeDaemon,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caller: Credentials,
+    may_read: bool,
+    may_change: bool,
+) -> None:
+    """Root and the daemon's own user may do all, the group may ask, and others get no answer but no."""
+    be(caller, monkeypatch)
+    client = Http(path)
     for method, path_ in CHANGES:
-        status, answer = http_client.ask(method, path_, {"prefix": "10.0.0.0/8", "peer": "berlin"})
-        assert status == 403
-        assert "only root" in answer["error"]
+        status, answer = client.ask(method, path_, {"prefix": "10.0.0.0/8", "peer": "berlin"})
+        assert status == (200 if may_change else 403)
+        assert may_change or answer["error"].startswith("permission denied: be root")
     for method, path_ in READINGS:
-        assert http_client.ask(method, path_)[0] == 200
-    assert [asked for asked in daemon.asked if asked != ("status", None, None)] == []
-    for uid in (0, os.geteuid()):
-        monkeypatch.setattr(server, "credentials_of", lambda _, uid=uid: Credentials(1, uid, 65534))
-        assert http_client.ask("POST", "/v1/sync")[0] == 200
+        status, answer = client.ask(method, path_)
+        assert status == (200 if may_read else 403)
+        assert may_read or answer["error"].startswith("permission denied")
+    assert client.ask("GET", "/v1/nothing")[0] == (404 if may_read else 403)
+    client.close()
+    assert may_change or [asked for asked in daemon.asked if asked != ("status", None, None)] == []
+
+
+def test_a_client_without_room_is_told_so(daemon: FakeDaemon, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One reader more than there may be of a user gets 503; when one leaves, there is room again; root comes in."""
+    monkeypatch.setattr(door, "CLIENTS_OF_USER", 2)
+    be(replace(ANYBODY, groups=frozenset({os.getegid()})), monkeypatch)
+    clients = [Http(path) for _ in range(3)]
+    answers = [client.ask("GET", "/v1/status") for client in clients]
+    assert [status for status, _ in answers] == [200, 200, 503]
+    assert "as many clients as it takes" in answers[2][1]["error"]
+    clients.pop(0).close()
+    clients.append(Http(path))
+    assert clients[-1].ask("GET", "/v1/status")[0] == 200
+    be(replace(ANYBODY, uid=0), monkeypatch)
+    clients.append(Http(path))
+    assert clients[-1].ask("GET", "/v1/status")[0] == 200
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: " + b"x" * 10_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"".join(b"A%d: 1\r\n" % number for number in range(1000)) + b"\r\n",
+        b"POST /v1/routes HTTP/1.1\r\nHost: p\r\nContent-Length: 1000000\r\n\r\n" + b" " * 1_000_000,
+        b"POST /v1/routes HTTP/1.1\r\nHost: p\r\nContent-Length: 60000\r\n\r\n" + b"[" * 60_000,
+        b"\0" * 100,
+    ],
+)
+def test_a_message_that_is_too_large_is_refused(
+    daemon: FakeDaemon, path: Path, caplog: pytest.LogCaptureFixture, text: bytes
+) -> None:
+    """Requests have a size; what is over it, or no request, is answered with 4xx, and reaches nobody, nor the log."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect(str(path))
+        with suppress(BrokenPipeError):
+            client.sendall(text)
+        assert re.match(rb"HTTP/1.[01] 4\d\d ", client.recv(100))
+    assert not [record for record in caplog.records if record.levelname != "INFO"]
+    assert daemon.asked == []
 
 
 def test_events_come_as_they_happen(tmp_path: Path) -> None:
@@ -224,7 +295,7 @@ def test_events_come_as_they_happen(tmp_path: Path) -> None:
         assert daemon.subscribed.is_set()
         assert answer.readline() + answer.readline() == b": peerway\n\n"
         for number in range(3):
-            loop.call_soon_threadsafe(daemon.happened.put_nowait, {"event": "peer-added", "number": number})
+            loop.call_soon_threadsafe(daemon.happen, {"event": "peer-added", "number": number})
             assert json.loads(answer.readline().removeprefix(b"data: "))["number"] == number
             assert answer.readline() == b"\n"
     assert answer.read() == b""
@@ -242,7 +313,7 @@ def test_a_burst_is_no_reason_to_drop_a_client(tmp_path: Path) -> None:
 
         def burst() -> None:
             for number in range(1000):
-                daemon.happened.put_nowait({"number": number})
+                daemon.happen({"number": number})
 
         loop.call_soon_threadsafe(burst)
         lines = (answer.readline() for _ in range(2 + 2 * 1000))
@@ -261,7 +332,7 @@ def test_a_client_that_does_not_read_its_events_is_dropped(tmp_path: Path) -> No
 
         def flood() -> None:
             for number in range(20_000):
-                daemon.happened.put_nowait({"event": "counters-moved", "text": "x" * 500, "number": number})
+                daemon.happen({"event": "counters-moved", "text": "x" * 500, "number": number})
 
         loop.call_soon_threadsafe(flood)
         assert daemon.unsubscribed.wait(30)
@@ -281,7 +352,7 @@ def test_an_event_stream_that_fails_is_broken_off(tmp_path: Path) -> None:
         connection.request("GET", "/v1/events")
         answer = connection.getresponse()
         daemon.failure = ZeroDivisionError("inner")
-        loop.call_soon_threadsafe(daemon.happened.put_nowait, None)
+        loop.call_soon_threadsafe(daemon.happen, {})
         with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
             answer.read()
         daemon.failure = None
