@@ -23,7 +23,7 @@ TIERS := $(PY) tools/tiers.py
 
 # program (or file) that tells whether a package is there : package
 BASE := ip:iproute2 wg:wireguard-tools wireguard-go:wireguard-go ping:iputils-ping bird:bird2
-ROUTING := curl:curl babeld:babeld /usr/lib/frr/zebra:frr tcpdump:tcpdump ps:procps \
+ROUTING := systemd-analyze:systemd curl:curl babeld:babeld /usr/lib/frr/zebra:frr tcpdump:tcpdump ps:procps \
 	cc:gcc /usr/include/stdio.h:libc6-dev
 GUESTS := qemu-system-x86_64:qemu-system-x86 /bin/busybox:busybox-static modprobe:kmod \
 	/usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring

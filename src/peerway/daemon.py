@@ -10,19 +10,20 @@ import gc
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Container
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from peerway.backends import malloc
+from peerway.backends import malloc, privileges
 from peerway.backends.devices import WireguardDevices
 from peerway.backends.ledgerstore import LedgerFiles, place
 from peerway.backends.names import Names
 from peerway.backends.nlmon import NlmonTap
 from peerway.backends.rtnetlink import Rtnetlink
+from peerway.backends.sole import Sole
+from peerway.backends.systemd import Watchdog, listening_socket, notify
 from peerway.config_errors import ConfigError
 from peerway.config_reader import read
 from peerway.control.access import Access
@@ -42,7 +43,7 @@ from peerway.watcher import Watcher
 log = logging.getLogger("peerway")
 
 EXIT_USAGE, EXIT_PRIVILEGE = 2, 4
-CAP_NET_ADMIN = 12
+AT_START = frozenset({privileges.CAP_NET_ADMIN, privileges.CAP_NET_RAW, privileges.CAP_CHOWN})
 ROUND_RETRY = 1.0  # seconds
 
 
@@ -56,13 +57,14 @@ def main(config_file: Path | None = None) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 - all errors, one a line, for the person at the terminal
         return EXIT_USAGE
-    if not _may_change_networks():
+    if not privileges.has(privileges.CAP_NET_ADMIN):
         log.error(
             "permission denied: peerway needs CAP_NET_ADMIN to change routes and WireGuard; run it as root or by its "
             "systemd unit"
         )
         return EXIT_PRIVILEGE
     try:
+        _keep(AT_START | _override())
         malloc.be_frugal()
         with asyncio.Runner(loop_factory=Loop) as runner:
             return runner.run(Daemon(config, config_file).run())
@@ -70,7 +72,8 @@ def main(config_file: Path | None = None) -> int:
         log.error("%s", error)  # noqa: TRY400 - one clear line, no traceback
         return EXIT_USAGE
     except PermissionError as error:
-        log.error("permission denied: %s; run peerway as root or by its systemd unit", error)  # noqa: TRY400 - as above
+        cure = "give it to the user that peerway runs as, or run peerway as root or by its systemd unit"
+        log.error("permission denied: %s; %s", error, cure)  # noqa: TRY400 - as above
         return EXIT_PRIVILEGE
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -78,12 +81,16 @@ def main(config_file: Path | None = None) -> int:
         return EXIT_USAGE
 
 
-def _may_change_networks() -> bool:
-    with suppress(OSError, ValueError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("CapEff:"):
-                return bool(int(line.split()[1], 16) >> CAP_NET_ADMIN & 1)
-    return os.geteuid() == 0
+def _keep(capabilities: frozenset[int]) -> None:
+    try:
+        privileges.keep(capabilities)
+    except OSError as error:  # a sandbox that forbids to ask for less
+        log.warning("cannot give up what is not needed: %s", error)
+
+
+def _override() -> frozenset[int]:
+    """To reach userspace devices of root's as another user; root reaches its own without."""
+    return frozenset({privileges.CAP_DAC_OVERRIDE} if os.geteuid() else ())
 
 
 class Daemon:
@@ -112,12 +119,27 @@ class Daemon:
                     self.config.daemon.state_directory,
                 )
                 return EXIT_USAGE
+            if not self._is_sole(stack):
+                return EXIT_USAGE
             self._build(stack, Records(store, here))
             settings = self.config.daemon
+            inherited = listening_socket()
             access = Access.of(settings.read_group, settings.admin_group)
-            async with serve(self.service, settings.control_socket, access):
+            async with serve(self.service, settings.control_socket, access, inherited=inherited):
+                _keep(frozenset({privileges.CAP_NET_ADMIN}) | _override())
                 await self._work()
         return 0
+
+    def _is_sole(self, stack: ExitStack) -> bool:
+        sole = Sole()
+        stack.callback(sole.close)
+        if sole.held_by_a_daemon:
+            pid, uid = sole.holder or (0, 0)
+            log.error("another peerway (pid %d, uid %d) runs in this network namespace; stop it first", pid, uid)
+            return False
+        if not sole.taken:
+            log.warning("an unprivileged program pretends to be the peerway of this network namespace: %s", sole.holder)
+        return True
 
     def _build(self, stack: ExitStack, records: Records) -> None:
         table = Rtnetlink()
@@ -188,10 +210,13 @@ class Daemon:
             log.info("no WireGuard interface yet; waiting for one")
         gc.freeze()  # what is here now stays: not looked at again while a change waits
         notify("READY=1")
+        watchdog = Watchdog(time.monotonic())
         while not self.stopping.is_set():
             if engine.watcher.moved:
                 waiting.watch(engine.watcher.descriptors())
-            await self._round(engine, await waiting.until(engine.deadline))
+            news = await waiting.until(min(engine.deadline, watchdog.deadline))
+            await self._round(engine, news)
+            watchdog.alive(time.monotonic())
         waiting.close()
         notify("STOPPING=1")
         await engine.stop()
@@ -209,16 +234,3 @@ class Daemon:
     def _stop(self) -> None:
         self.stopping.set()
         self.engine.wake()
-
-
-def notify(state: str) -> None:
-    """
-    Tell systemd, if it listens (sd_notify(3)).
-    """
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    if address.startswith("@"):
-        address = "\0" + address[1:]
-    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-        channel.sendto(state.encode(), address)

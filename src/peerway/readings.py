@@ -41,6 +41,7 @@ class Watched:
     begun: float = 0.0  # the last reading
     cost: float = 0.0  # seconds; the lesser of the last two, for one of them may have waited for a busy program
     last_cost: float = math.inf
+    told: bool = False  # that it cannot be read
 
 
 class Readings:
@@ -183,10 +184,14 @@ class Readings:
         try:
             reading = await handle.read()
         except OSError as error:
-            self.find_due |= error.errno in (errno.ENODEV, errno.ECONNREFUSED, errno.ENOENT)
+            gone = error.errno in (errno.ENODEV, errno.ECONNREFUSED, errno.ENOENT)
+            self.find_due |= gone
             watched.due = self._clock() + self.poll_interval
             if interface is not None:
                 interface.errors["read"] = f"cannot read the device: {error.strerror or error}"
+            elif not gone and not watched.told:
+                watched.told = True
+                log.warning("a device that was never read cannot be read: %s", error.strerror or error)
             return
         if interface is None:
             self._add(handle, reading)

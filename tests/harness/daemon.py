@@ -47,12 +47,18 @@ class Daemon:
     """
 
     def __init__(
-        self, namespace: Namespace, config: Mapping[str, Any] | None = None, before: Callable[[], None] | None = None
+        self,
+        namespace: Namespace,
+        config: Mapping[str, Any] | None = None,
+        before: Callable[[], None] | None = None,
+        *,
+        inherit: int | None = None,
     ) -> None:
         """
-        Write the configuration; nothing is started. `before` is called in the new process, before the daemon's main.
+        Write the configuration; nothing is started. `before` is called in the new process and in the namespace, before
+        the daemon's main, which finds the descriptor `inherit` as its third.
         """
-        self._before = before
+        self._before, self._inherit = before, inherit
         self.namespace = namespace
         self._home = tempfile.TemporaryDirectory(prefix="peerway-")
         self.home = Path(self._home.name)
@@ -205,7 +211,11 @@ class Daemon:
             os.dup2(null, 0)
             os.dup2(log, 1)
             os.dup2(log, 2)
-            os.closerange(3, 4096)  # sockets of the test, among them other daemons' and its netlink ones
+            if self._inherit is not None:
+                os.dup2(self._inherit, 3)
+            os.closerange(
+                3 if self._inherit is None else 4, 4096
+            )  # sockets of the test, among them other daemons' and its netlink ones
             sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for the child's life
             sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 - for the child's life
             sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115 - for the child's life
@@ -217,10 +227,11 @@ class Daemon:
             logging.root.setLevel(logging.WARNING)
             asyncio.set_event_loop(None)
             asyncio.events._set_running_loop(None)  # the fork may have come from inside a running loop
+            stay = contextlib.ExitStack()  # the daemon gives up the right to leave it again
+            stay.enter_context(netns.entered(self.namespace.path))
             if self._before is not None:
                 self._before()
-            with netns.entered(self.namespace.path):
-                status = main(self.config_path)
+            status = main(self.config_path)
         except SystemExit as leaving:
             status = leaving.code if isinstance(leaving.code, int) else 1
         except BaseException:  # noqa: BLE001 - whatever it is, it goes into the log and no further

@@ -118,11 +118,14 @@ def test_without_wireguard(namespace: Namespace, daemon: DaemonMaker) -> None:
     running.settle(lambda: NET in device.allowed_ips()[str(KEY)], what="the AllowedIP on the new interface")
 
 
-def test_control_socket_taken(wg: WireGuard, namespace: Namespace, daemon: DaemonMaker) -> None:
+def test_control_socket_taken(
+    wg: WireGuard, namespace: Namespace, namespaces: Callable[[str], Namespace], daemon: DaemonMaker
+) -> None:
     """Where another daemon answers on the control socket, the new one says so and exits with 2; the other one stays."""
     first = daemon(namespace)
     before = state_of(namespace)
-    second = Daemon(namespace, {"daemon": {"control_socket": str(first.control_socket)}}).start(wait=False)
+    settings = {"control_socket": str(first.control_socket)}
+    second = Daemon(namespaces("there"), {"daemon": settings}).start(wait=False)
     status, (line,) = outcome(second)
     assert status == USAGE
     assert str(first.control_socket) in line

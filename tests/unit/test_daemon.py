@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -16,13 +16,15 @@ import pytest
 from typing_extensions import override
 
 from peerway import daemon
+from peerway.backends import privileges
 from peerway.backends.devices import WireguardDevices
 from peerway.backends.ledgerstore import LedgerFiles, place
 from peerway.backends.names import Names
+from peerway.backends.sole import Sole
 from peerway.config_reader import read
 from peerway.control.api import UnusableError
 from peerway.control.listener import SocketTakenError
-from peerway.daemon import EXIT_PRIVILEGE, EXIT_USAGE, Daemon, main, notify
+from peerway.daemon import EXIT_PRIVILEGE, EXIT_USAGE, Daemon, main
 from peerway.model import prefix as px
 from peerway.model.events import Event, PeerAdded
 from peerway.model.policy import OnStop, Policy
@@ -59,6 +61,15 @@ class MemoryDaemon(Daemon):
         self.site.table.read_changes = drained  # type: ignore[method-assign]
         self.engine = self.site.engine
         self.service = Service(self.engine, self.site.table, self.bulletin, Names(), self._reload)
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[frozenset[int]]:
+    """The test's own process keeps its privileges, and its namespace has room for the daemons of many tests."""
+    told: list[frozenset[int]] = []
+    monkeypatch.setattr(privileges, "keep", told.append)
+    monkeypatch.setattr(daemon, "Sole", lambda: Sole(f"\0{tmp_path}"))
+    return told
 
 
 @pytest.fixture
@@ -108,38 +119,12 @@ def test_without_the_privilege_nothing_is_touched(
     config: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The exit code is 4, and the sentence names the capability and the cure."""
-    monkeypatch.setattr(daemon, "_may_change_networks", lambda: False)
+    monkeypatch.setattr(privileges, "has", lambda _: False)
     assert main(config) == EXIT_PRIVILEGE == 4
     err = capfd.readouterr().err
     assert "peerway needs CAP_NET_ADMIN" in err
     assert "systemd unit" in err
     assert not (config.parent / "state").exists()
-
-
-@pytest.mark.parametrize(
-    ("status", "allowed"),
-    [
-        ("Name:\tpeerway\nCapPrm:\t0000000000000000\nCapEff:\t0000000000001000\n", True),
-        ("Name:\tpeerway\nCapPrm:\t0000000000001000\nCapEff:\t0000000000000000\n", False),
-        ("Name:\tpeerway\nCapEff:\tffffffffffffefff\n", False),
-    ],
-)
-def test_the_privilege_is_the_effective_capability(
-    status: str, allowed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Bit 12 of CapEff counts, whoever the user is (capabilities(7))."""
-    file = tmp_path / "status"
-    file.write_text(status)
-    monkeypatch.setattr(daemon, "Path", lambda _: file)
-    assert daemon._may_change_networks() is allowed
-
-
-@pytest.mark.parametrize("user", [0, 1000])
-def test_without_proc_the_user_counts(user: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where capabilities cannot be read, root may and others may not."""
-    monkeypatch.setattr(daemon, "Path", lambda _: tmp_path / "none")
-    monkeypatch.setattr(os, "geteuid", lambda: user)
-    assert daemon._may_change_networks() is (user == 0)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +142,7 @@ def test_failures_at_the_start_are_one_line(
     async def fail(_: Daemon) -> int:
         raise failure
 
-    monkeypatch.setattr(daemon, "_may_change_networks", lambda: True)
+    monkeypatch.setattr(privileges, "has", lambda _: True)
     monkeypatch.setattr(Daemon, "run", fail)
     assert main(config) == code
     (line,) = capfd.readouterr().err.splitlines()
@@ -174,33 +159,6 @@ async def test_a_second_daemon_does_not_start(config: Path, caplog: pytest.LogCa
     assert "daemon.state_directory" in caplog.text
     assert not (config.parent / "control.sock").exists()
     first.close()
-
-
-# systemd
-
-
-def test_systemd_is_told(systemd: socket.socket) -> None:
-    """A state is one datagram to the socket that systemd named."""
-    notify("READY=1")
-    notify("STOPPING=1")
-    assert [systemd.recv(100), systemd.recv(100)] == [b"READY=1", b"STOPPING=1"]
-
-
-def test_an_abstract_socket_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A leading @ stands for the null byte of an abstract address."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as channel:
-        channel.bind(f"\0peerway-test-{os.getpid()}")
-        monkeypatch.setenv("NOTIFY_SOCKET", f"@peerway-test-{os.getpid()}")
-        notify("READY=1")
-        assert channel.recv(100) == b"READY=1"
-
-
-def test_nobody_needs_to_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without systemd, or when its socket is gone, the daemon works all the same."""
-    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    notify("READY=1")
-    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
-    notify("READY=1")
 
 
 # reload
@@ -257,6 +215,59 @@ async def test_a_hangup_reloads_and_says_so(
 
 
 # a life
+
+
+async def test_a_second_daemon_of_the_namespace_leaves(
+    config: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a state directory and a socket of its own it still finds the other one, and says who that is."""
+    with ExitStack() as stack:
+        stack.callback(Sole(f"\0{tmp_path}").close)
+        assert await MemoryDaemon(read(config), config).run() == EXIT_USAGE
+    assert f"another peerway (pid {os.getpid()}, uid {os.geteuid()}) runs in this network namespace" in caplog.text
+
+
+async def test_signs_of_life_come_from_rounds(
+    config: Path, systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rounds that end are told as often as systemd wants, also when nothing happens; one that hangs tells nothing."""
+    monkeypatch.setenv("WATCHDOG_USEC", "100000")
+    running = MemoryDaemon(read(config), config)
+    hang = asyncio.Event()
+    hear = asyncio.get_running_loop().sock_recv
+
+    async def watching() -> None:
+        assert [await hear(systemd, 100) for _ in range(4)] == [b"READY=1", *[b"WATCHDOG=1"] * 3]
+        step = running.engine.step
+
+        async def hanging(news: Container[int] | None = None) -> None:
+            await hang.wait()
+            await step(news)
+
+        monkeypatch.setattr(running.engine, "step", hanging)
+        await asyncio.sleep(0.3)  # a round may have been on its way
+        with suppress(BlockingIOError):
+            while systemd.recv(100) == b"WATCHDOG=1":
+                pass
+        await asyncio.sleep(0.3)
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)
+        hang.set()
+        assert await hear(systemd, 100) == b"WATCHDOG=1"
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    await asyncio.gather(running.run(), watching())
+
+
+async def test_privileges_go_when_all_is_open(config: Path, kept: list[frozenset[int]]) -> None:
+    """What is left at work is to change networks; raw sockets and giving files away are over."""
+    running = MemoryDaemon(read(config), config)
+    running.stopping.set()
+    await running.run()
+    (left,) = kept
+    assert privileges.CAP_NET_ADMIN in left
+    assert not left & {privileges.CAP_NET_RAW, privileges.CAP_CHOWN}
+    assert (privileges.CAP_DAC_OVERRIDE in left) == bool(os.geteuid())
 
 
 async def test_a_whole_life(config: Path, systemd: socket.socket) -> None:

@@ -26,7 +26,20 @@ from tools.manpages import pages
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/features/*.md")]
 LANGUAGES = {"bird", "console", "frr", "ini", "sh", "text", "yaml"}  # text is output alone; each other one has its test
-PROGRAMS = {"cp", "curl", "ip", "ln", "make", "peerway", "python3", "sort", "systemctl", "wg", "/opt/peerway/bin/pip"}
+PROGRAMS = {
+    "cp",
+    "curl",
+    "ip",
+    "ln",
+    "make",
+    "peerway",
+    "python3",
+    "sort",
+    "systemctl",
+    "systemd-sysusers",
+    "wg",
+    "/opt/peerway/bin/pip",
+}
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 

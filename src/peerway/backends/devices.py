@@ -39,6 +39,7 @@ class WireguardDevices:
         `sockets` is where userspace programs have their sockets. The network namespace is the calling thread's.
         """
         self._sockets = sockets
+        self._told = False  # that permission is missing
         self._handles: dict[int, KernelDevice | UserspaceDevice] = {}
         try:
             self._watch: DirectoryWatch | None = DirectoryWatch(sockets)
@@ -111,12 +112,26 @@ class WireguardDevices:
         inodes: dict[int, Link] = {}
         for link in links:
             if link.kind == "tun":
-                with contextlib.suppress(OSError):
+                try:
                     inodes[os.stat(self._sockets / f"{link.name}.sock").st_ino & _LOW] = link  # noqa: PTH116 - stat only
+                except PermissionError:
+                    self._tell_of_permission(link)
+                except OSError:
+                    continue  # it is some other program's
         if not inodes:
             return []
         ours = {(one.inode, one.path.rpartition("/")[2]) for one in listeners()}
         return [link for inode, link in inodes.items() if (inode, f"{link.name}.sock") in ours]
+
+    def _tell_of_permission(self, link: Link) -> None:
+        if not self._told:
+            self._told = True
+            log.warning(
+                "no permission for %s: if %s or another link is userspace WireGuard, run peerway as root, or with "
+                "CAP_DAC_OVERRIDE (peerway.service.d/userspace.conf)",
+                self._sockets,
+                link.name,
+            )
 
 
 def listeners() -> list[sockdiag.Listener]:

@@ -269,6 +269,12 @@ class UserspaceDevice(BaseDevice):
         sock = self._socket = UapiSocket(TIMEOUT)
         try:
             await sock.connect(self._path)
+        except PermissionError:
+            raise OSError(
+                errno.EACCES,
+                f"{self.name}: no permission for {self._path}; run peerway as its owner, or with CAP_DAC_OVERRIDE "
+                "(peerway.service.d/userspace.conf)",
+            ) from None
         except (FileNotFoundError, ConnectionRefusedError):
             raise OSError(
                 errno.ENODEV, f"{self.name}: no userspace WireGuard listens at {self._path} any more"

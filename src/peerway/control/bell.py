@@ -15,7 +15,7 @@ from pathlib import Path
 
 from peerway.control.access import Access
 from peerway.control.api import DaemonApi
-from peerway.control.listener import Listener, listen
+from peerway.control.listener import Listener, adopt, listen
 
 log = logging.getLogger(__name__)
 
@@ -23,11 +23,14 @@ Serve = Callable[[DaemonApi, Listener, Access], AbstractAsyncContextManager[obje
 
 
 @asynccontextmanager
-async def serve(api: DaemonApi, path: Path, access: Access) -> AsyncIterator[None]:
+async def serve(
+    api: DaemonApi, path: Path, access: Access, inherited: socket.socket | None = None
+) -> AsyncIterator[None]:
     """
-    Serve on the unix socket at `path` while the block runs. Raises SocketTakenError and OSError (listener.listen).
+    Serve on the unix socket at `path`, or on one that was inherited, while the block runs. Raises SocketTakenError and
+    OSError (listener.listen).
     """
-    listener = listen(path, access.groups)
+    listener = adopt(inherited, access.groups) if inherited else listen(path, access.groups)
     answering = asyncio.get_running_loop().create_task(_answer(api, listener, access))
     try:
         yield

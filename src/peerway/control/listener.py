@@ -32,12 +32,12 @@ class SocketTakenError(RuntimeError):
 @dataclass(frozen=True, slots=True)
 class Listener:
     """
-    A listening socket at its place. `identity` tells our file from one that replaced it.
+    A listening socket at its place. `identity` tells our file from one that replaced it; None = the file is not ours.
     """
 
     socket: socket.socket
     path: Path
-    identity: tuple[int, int]
+    identity: tuple[int, int] | None
 
     def close(self) -> None:
         """
@@ -81,6 +81,16 @@ def listen(path: Path, groups: Collection[int]) -> Listener:
             temporary.unlink(missing_ok=True)
             raise OSError(error.errno, error.strerror, str(path)) from error
     return Listener(listener, path, (found.st_dev, found.st_ino))
+
+
+def adopt(listening: socket.socket, groups: Collection[int]) -> Listener:
+    """
+    A socket that somebody else opened for us, and keeps when we end: systemd (socket activation).
+    """
+    path = Path(os.fsdecode(listening.getsockname()))
+    with suppress(OSError):  # its mode is also set where it is opened (peerway.socket); the daemon judges in any case
+        open_to(path, groups)
+    return Listener(listening, path, None)
 
 
 def open_to(path: Path, groups: Collection[int]) -> None:

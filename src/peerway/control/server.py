@@ -13,8 +13,8 @@ import asyncio
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import asynccontextmanager
 from itertools import chain, islice
 from pathlib import Path
 from time import monotonic
@@ -24,7 +24,8 @@ from aiohttp import web
 
 from peerway.control import feed
 from peerway.control.access import Access, Level
-from peerway.control.api import DaemonApi, Json, RouteRequest, UnknownError, UnusableError
+from peerway.control.answers import FullError, Handler, NotAllowedError, abort, answer, errors_as_json, unbroken
+from peerway.control.api import DaemonApi, RouteRequest, UnusableError
 from peerway.control.door import Door, Guest
 from peerway.control.feed import Feed
 from peerway.control.listener import BACKLOG, Listener, SocketTakenError, listen
@@ -43,23 +44,6 @@ QUIET: Final = 30.0  # seconds that a client may be connected and ask nothing
 AT_ONCE: Final = 32  # connections that are accepted between two turns of the event loop
 _SHUTDOWN: Final = 1.0
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class NotAllowedError(Exception):
-    """
-    The caller may not do this. The text says who may.
-    """
-
-
-class FullError(Exception):
-    """
-    There is no room for the caller. The text says so, and the cure.
-    """
-
-
-_STATUS: Final[dict[type, int]] = {UnknownError: 404, UnusableError: 400, NotAllowedError: 403, FullError: 503}
-
 
 class Server:
     """
@@ -75,7 +59,7 @@ class Server:
         self._feed = Feed(api.listen, held=events_held)
         self._listing, self._verifying = asyncio.Lock(), asyncio.Lock()
         self.door: Door | None = None
-        self.application = web.Application(middlewares=[_errors_as_json, self._guard], client_max_size=BODY)
+        self.application = web.Application(middlewares=[errors_as_json, self._guard], client_max_size=BODY)
         self.application.add_routes(
             [
                 web.get("/v1/status", self._status),
@@ -145,39 +129,39 @@ class Server:
         return checked
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
-        return _answer(self._api.status(request.query.get("interface"), request.query.get("peer")))
+        return answer(self._api.status(request.query.get("interface"), request.query.get("peer")))
 
     async def _why(self, request: web.Request) -> web.StreamResponse:
         target = request.query.get("target")
         if not target:
             raise UnusableError("no target; add ?target=ADDRESS or ?target=PREFIX")
-        return _answer(await self._api.why(target))
+        return answer(await self._api.why(target))
 
     async def _verify(self, request: web.Request) -> web.StreamResponse:
         async with self._verifying:
             drift = await self._api.verify(request.query.get("interface"))
-        return _answer({"version": 1, "differences": drift.differences, "checked": drift.checked})
+        return answer({"version": 1, "differences": drift.differences, "checked": drift.checked})
 
     async def _sync(self, request: web.Request) -> web.StreamResponse:
         await self._api.sync(request.query.get("interface"))
-        return _answer({"version": 1})
+        return answer({"version": 1})
 
     async def _reload(self, _: web.Request) -> web.StreamResponse:
         await self._api.reload()
-        return _answer({"version": 1})
+        return answer({"version": 1})
 
     async def _add_route(self, request: web.Request) -> web.StreamResponse:
-        return _answer(await self._api.add_route(await _route_request(request)))
+        return answer(await self._api.add_route(await _route_request(request)))
 
     async def _delete_route(self, request: web.Request) -> web.StreamResponse:
-        return _answer(await self._api.delete_route(await _route_request(request)))
+        return answer(await self._api.delete_route(await _route_request(request)))
 
     async def _routes(self, request: web.Request) -> web.StreamResponse:
         entries = self._api.routes(request.query.get("interface"))
         first = list(islice(entries, 1))  # an unknown interface is told here, while the answer can still be 404
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         try:
-            with _unbroken(request):
+            with unbroken(request):
                 await response.prepare(request)
                 await response.write(b'{"version": 1, "routes": [')
                 lines = _lines(chain(first, entries))
@@ -198,7 +182,7 @@ class Server:
     async def _events(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
         # The stream is open when the client sees that it is.
-        with self._feed.listen(lambda: _abort(request)) as listener, _unbroken(request):
+        with self._feed.listen(lambda: abort(request)) as listener, unbroken(request):
             await response.prepare(request)
             await response.write(b": peerway\n\n")
             while True:
@@ -267,42 +251,3 @@ async def _route_request(request: web.Request) -> RouteRequest:
     if not all(isinstance(text, str) for text in texts) or type(wanted.metric or 0) is not int:
         raise UnusableError("not a route; metric is a number, all else is text")
     return wanted
-
-
-def _answer(data: Json, status: int = 200) -> web.Response:
-    return web.Response(text=json.dumps(data) + "\n", status=status, content_type="application/json")
-
-
-@contextmanager
-def _unbroken(request: web.Request) -> Iterator[None]:
-    """Once an answer has begun, the only way left to tell of an error is to break it off."""
-    try:
-        yield
-    except* ConnectionError:
-        _abort(request)  # the client went away, or was dropped
-    except* Exception:
-        LOG.exception("%s %s failed in the middle", request.method, request.path)
-        _abort(request)
-
-
-def _abort(request: web.Request) -> None:
-    if request.transport:
-        request.transport.abort()
-
-
-@web.middleware
-async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        missing = f"nothing is at {request.path}; the paths begin with /v1/, such as /v1/status"
-        return _answer({"error": missing if error.status == 404 else error.reason}, error.status)
-    except (UnknownError, UnusableError, NotAllowedError, FullError) as error:
-        status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-        return _answer({"error": str(error)}, status)
-    except OSError as error:
-        LOG.warning("%s %s: %s", request.method, request.path, error)
-        return _answer({"error": str(error)}, 500)
-    except Exception:
-        LOG.exception("%s %s failed", request.method, request.path)
-        return _answer({"error": "the daemon failed on this; its log has the details (journalctl -u peerway)"}, 500)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -68,3 +69,17 @@ def test_the_daemon_loads_no_http() -> None:
     """What the daemon imports at its start has nothing of the HTTP library in it."""
     code = "import sys, peerway.daemon; sys.exit('aiohttp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_a_socket_that_was_inherited_is_answered_and_stays(tmp_path: Path) -> None:
+    """Who called before the daemon was there is answered, and the file is not ours to remove."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
+        writer.write(b"GET /v1/status HTTP/1.0\r\n\r\n")
+        async with bell.serve(FakeDaemon(), tmp_path / "other", Access.of(), listener):
+            assert (await reader.read()).startswith(b"HTTP/1.0 200")
+            writer.close()
+        assert (tmp_path / "s").is_socket()
+        assert not (tmp_path / "other").exists()
