@@ -54,7 +54,7 @@ def be_nobody(*capabilities: int) -> Callable[[], None]:
     """Become a user of its own with these capabilities alone, as systemd does by User and AmbientCapabilities."""
 
     def become() -> None:
-        daemon.read = lambda file: config.load(file).resolved()  # nobody may be unable to start Python
+        vars(daemon)["read"] = lambda file: config.load(file).resolved()  # nobody may be unable to start Python
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         ctypes.CDLL(None).prctl(PR_SET_KEEPCAPS, *map(ctypes.c_ulong, (1, 0, 0, 0)))
