@@ -126,6 +126,7 @@ def install(page: Page, seed: int, refusable: Sequence[Prefix]) -> None:
     put(daemon, "ROUND_RETRY", 0.05)
     put(userspace, "TIMEOUT", 0.4)
     put(readings, "POLL_SHARE", 2)
+    put(watcher, "AUDIT_SHARE", 2)
 
 
 def _device(edges: Edges, kind: type[BaseDevice]) -> None:

@@ -32,6 +32,7 @@ class History(Deaths):
         self.silent = self.dice.random() < 0.2  # notifications go and nobody tells: only audits find it
         self.page[Knob.AUDIT] = 150 if self.silent else 600_000
         super().__init__(place, settings(self.dice))
+        self.told.append("silent losses" if self.silent else "told losses")
         self.daemon = Daemon(place.namespace, self.config(), before=lambda: before(self.page))
 
     def run(self) -> None:
