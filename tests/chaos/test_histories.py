@@ -12,7 +12,7 @@ from tests.chaos.mutants import MUTANTS
 from tests.chaos.run import HistoryError, Runner
 
 FIRST = int(os.environ.get("PEERWAY_SEED", "0"))
-HISTORIES = extent(1000, 25, 4)
+HISTORIES = extent(1000, 12, 4)
 SOON = ("pinned_yields_always", "a_link_that_goes_down_is_no_doubt")
 MOST = 30  # histories until each of these is seen
 

@@ -25,7 +25,7 @@ from tests.harness.daemon import Daemon
 from tests.harness.hand import Hand
 
 ROUTES = extent(20_000, 20_000, 1000)
-POINTS = extent(240, 12, 4)
+POINTS = extent(240, 8, 4)
 LINES = 150  # prefixes of one request, so that there are many
 PEERS = {name: PublicKey(bytes([number]) * 32) for number, name in enumerate("ab", 1)}
 PINNED = px.parse("10.250.0.0/16")  # nobody else's business

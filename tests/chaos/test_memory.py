@@ -21,7 +21,7 @@ from tests.chaos.place import resident
 from tests.harness.daemon import Daemon
 from tests.harness.hand import Hand
 
-CHANGES = extent(1_000_000, 300_000, 20_000)
+CHANGES = extent(1_000_000, 200_000, 20_000)
 WARM = extent(100_000, 100_000, 8_000)  # changes after which memory has the size that it keeps
 PART = extent(10_000, 10_000, 1_000)
 GROWTH = 1.05
