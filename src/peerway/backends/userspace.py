@@ -24,7 +24,7 @@ from peerway.protocols.errors import RemoteProtocolError
 from peerway.protocols.gathering import Memory
 
 TIMEOUT: Final = 5  # seconds without a sign of life
-LINES: Final = 1500  # of one request: others wait a millisecond or two
+LINES: Final = 2400  # of one request: others wait for a millisecond or two
 PART: Final = 1 << 17  # bytes of an answer that are read between two turns of the event loop
 SHORT: Final = 4096  # bytes of an answer that is read as it comes
 PAUSE: Final = 0.001  # seconds in which the parts of a long answer gather

@@ -17,6 +17,8 @@ from peerway.model.prefix import AF_INET, AF_INET6, V6, Prefix
 Column = npt.NDArray[Any]
 Codes = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
+Places = dict[int, tuple[Column, npt.NDArray[np.intp], Mask]]
+"""By identity of a column, which stands with it: where prefixes are in that column, and whether they are."""
 
 WIDTH: Final = 17
 IPV4: Final = np.dtype(np.uint64)
@@ -24,6 +26,7 @@ IPV6: Final = np.dtype(f"S{WIDTH}")
 DTYPE: Final = {AF_INET: IPV4, AF_INET6: IPV6}
 FAMILIES: Final = (AF_INET, AF_INET6)
 PART: Final = 4096  # rows that become objects at a time
+DENSE: Final = 4  # where one of so many prefixes is wanted, to merge is quicker than to search
 
 
 def family(column: Column) -> int:
@@ -161,9 +164,20 @@ def place(sorted_column: Column, wanted: Column) -> tuple[npt.NDArray[np.intp], 
         return np.zeros(len(wanted), np.intp), np.zeros(len(wanted), np.bool_)
     if same(sorted_column, wanted):
         return np.arange(len(wanted)), np.ones(len(wanted), np.bool_)
-    at = sorted_column.searchsorted(wanted)
-    np.minimum(at, len(sorted_column) - 1, out=at)
+    if len(wanted) * DENSE > len(sorted_column) and wanted.dtype == IPV4 and bool((wanted[1:] > wanted[:-1]).all()):
+        at = _merge_places(sorted_column, wanted)
+    else:
+        at = sorted_column.searchsorted(wanted)
+        np.minimum(at, len(sorted_column) - 1, out=at)
     return at, cast("Mask", sorted_column[at] == wanted)
+
+
+def _merge_places(column: Column, wanted: Column) -> npt.NDArray[np.intp]:
+    """Where each wanted prefix stands in a sorted column, if it does: both are merged, which is a stable sort."""
+    order = np.argsort(np.concatenate((column, wanted)), kind="stable")
+    at = np.flatnonzero(order >= len(column))
+    at -= np.arange(1, len(wanted) + 1)  # as many stand before it, or are the same, but for the last of them
+    return np.maximum(at, 0, out=at)
 
 
 def merged(one: Column, other: Column) -> Column:

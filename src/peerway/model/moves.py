@@ -19,7 +19,7 @@ from peerway.model.keys import PublicKey
 from peerway.model.prefix import Prefix
 from peerway.model.rib import Rib
 from peerway.model.situations import kinds
-from peerway.model.table import grouped
+from peerway.model.table import find_all, grouped
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,9 +56,8 @@ def moves(interface: Interface, rib: Rib, column: Column, decide: Callable[[Pref
     """
     Sort out the plain moves of a sorted column. Only for a policy whose verdicts follow from the situation.
     """
-    mine = interface.ledger.ours.find(column)
-    plain = _settled(interface, column, mine)
-    entries = rib.entries.find(column)
+    mine, held, entries = find_all((interface.ledger.ours, interface.held, rib.entries), column)
+    plain = _settled(interface, column, mine, held)
     target = np.full(rib.entries.codes, -1, np.int32)  # by entry; -1: decided in the usual way
     for entry, some in grouped(column[plain], entries[plain]):
         prefix = cl.first(some)
@@ -70,13 +69,13 @@ def moves(interface: Interface, rib: Rib, column: Column, decide: Callable[[Pref
     return Moves(column[~plain], column[plain & ~go], column[go], mine[go], aim[go])
 
 
-def _settled(interface: Interface, column: Column, mine: Codes) -> Mask:
+def _settled(interface: Interface, column: Column, mine: Codes, held: Codes) -> Mask:
     """What is ours on the device too, displaces nobody, and is no special prefix."""
-    ours, held = interface.ledger.ours, interface.held
+    ours = interface.ledger.ours
     same = np.zeros(ours.codes, np.int32)
     for code in range(1, ours.codes):
-        same[code] = held.known(ours.value(code)) or -1
-    plain: Mask = (mine != 0) & (same[mine] == held.find(column)) & (kinds(column) == 0)
+        same[code] = interface.held.known(ours.value(code)) or -1
+    plain: Mask = (mine != 0) & (same[mine] == held) & (kinds(column) == 0)
     if interface.ledger.displaced:
         plain &= interface.ledger.displaced.find(column) == 0
     return plain

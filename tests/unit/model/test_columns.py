@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,3 +98,19 @@ def test_places_are_found(prefixes: list[Prefix], data: st.DataObject) -> None:
         assert found.tolist() == [prefix in there for prefix in cl.prefixes(wanted)]
         assert cl.prefixes(held[at[found]]) == [prefix for prefix in cl.prefixes(wanted) if prefix in there]
         assert cl.place(wanted, wanted)[1].all()
+
+
+@given(families(), families(), st.booleans(), st.booleans())
+def test_places_do_not_depend_on_how_they_are_sought(
+    one: list[Prefix], other: list[Prefix], both: bool, in_order: bool
+) -> None:
+    """By merging or by searching; what is wanted may be in any order."""
+    for wanted in cl.columns(other):
+        for held in cl.columns([*one, *other] if both else one):
+            asked = wanted if in_order else wanted[::-1]
+            places = []
+            for dense in (0, 1 << 30) if held.dtype == wanted.dtype else ():
+                with patch.object(cl, "DENSE", dense):
+                    at, found = cl.place(held, asked)
+                places.append((at[found].tolist(), found.tolist()))
+            assert places[1:] == places[:1] * (held.dtype == wanted.dtype)
