@@ -83,7 +83,7 @@ def in_guest(kernel: str) -> Step:
 
 
 RUFF: Final = (sys.executable, "-m", "ruff")
-UNIT: Final = Step("unit", (*PYTEST, "tests/unit"))
+UNIT: Final = Step("unit", (*PYTEST, "-n", "auto", "tests/unit"), 1800)
 LAB_NEEDS: Final = ("ip:iproute2", "wg:wireguard-tools", "ping:iputils-ping", "wireguard-go:wireguard-go", "curl:curl")
 TIERS: Final = {
     "unit": Tier("unit and property tests", [UNIT]),
