@@ -66,8 +66,9 @@ def main(name: str, seconds: float, into: str = "") -> None:
     for data in corpus.inputs(name):
         corpus.keep(folder, data, "seed")
     options = [f"-timeout={HANGS}", f"-rss_limit_mb={MEMORY}", f"-max_len={mutate.LONGEST}", "-verbosity=0"]
-    places = ["-merge=1", into, str(folder)] if into else [str(folder)]
-    atheris.Setup([sys.argv[0], *options, f"-artifact_prefix={broken}/", *places], Watched(one, broken, seconds))
+    words = [*options, f"-artifact_prefix={broken}/", *(["-merge=1", into] if into else []), str(folder)]
+    program = f"{sys.executable} -m tests.fuzz.explore {name} merge {into}"  # a merge runs it again, with its own words
+    atheris.Setup([program, *(sys.argv[4:] or words)], Watched(one, broken, seconds))
     atheris.Fuzz()
 
 

@@ -18,7 +18,7 @@ from typing import Final
 from tests.fuzz import corpus
 from tests.fuzz.explore import BUILD
 
-FEW: Final = 24  # files that are kept for a target
+FEW: Final = 12  # files that are kept for a target
 SHORT: Final = 2048  # bytes of a file that is kept
 
 

@@ -8,10 +8,10 @@ from peerway.model import prefix as px
 from peerway.model.route import NextHop, Path
 from peerway.protocols.rtdecoder import RouteDecoder
 from peerway.protocols.rtrequest import RouteTemplate
-from peerway.protocols.rtroute import IP6_DEFAULT_METRIC, ParsedRoute, parse_route
+from peerway.protocols.rtroute import IP6_DEFAULT_METRIC, RTA_DST, ParsedRoute, parse_route
 from tests.fuzz import script
 from tests.fuzz.outcome import REFUSED, Refused, outcome
-from tests.harness.routes import payload_of
+from tests.harness.routes import attribute, payload_of
 
 GATEWAYS = px.parse("10.0.0.1"), px.parse("fe80::1")
 HOPS = tuple(NextHop(3, gateway) for gateway in GATEWAYS)
@@ -36,6 +36,7 @@ def payloads() -> list[bytes]:
 
 def seeds() -> list[bytes]:
     found = payloads()
+    found.append(found[0] + attribute(RTA_DST, b"\x0b\0\0\0"))  # two destinations: the last one counts
     return [script.raw([one, other]) for one, other in zip(found, found[1:] + found[:1], strict=True)]
 
 
