@@ -122,10 +122,9 @@ def test_control_socket_taken(
     wg: WireGuard, namespace: Namespace, namespaces: Callable[[str], Namespace], daemon: DaemonMaker
 ) -> None:
     """Where another daemon answers on the control socket, the new one says so and exits with 2; the other one stays."""
-    first = daemon(namespace)
+    first, there = daemon(namespace), namespaces("there")
     before = state_of(namespace)
-    settings = {"control_socket": str(first.control_socket)}
-    second = Daemon(namespaces("there"), {"daemon": settings}).start(wait=False)
+    second = Daemon(there, {"daemon": {"control_socket": str(first.control_socket)}}).start(wait=False)
     status, (line,) = outcome(second)
     assert status == USAGE
     assert str(first.control_socket) in line
