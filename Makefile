@@ -1,6 +1,6 @@
 # make demo    three sites in private namespaces; shows the main job in a minute and leaves no trace (root)
 # make test    everything that CI runs: check, lab, interop, kernel, chaos, bench (root)
-# make check   format, lint, types, unit tests: what everybody runs before a commit; seconds, no root
+# make check   format, lint, types, unit tests: what everybody runs before a commit; minutes, no root
 # make unit | hostile | lab | interop | kernel      one tier alone
 # make fuzz    each parser of outside bytes against hostile ones: make fuzz SECONDS=60 [TARGETS="config uapi"]
 # make bench   speed beside C floors of the same run (docs/PERFORMANCE.md); its short form is part of make test (root)
