@@ -13,6 +13,7 @@ from peerway.lab.wireguard import WireGuard
 from tests.harness.daemon import Daemon
 from tests.harness.user import NOBODY, open_home, run_as
 
+pytestmark = pytest.mark.host_only  # users are the same on every kernel, and a command takes seconds when emulated
 DaemonMaker = Callable[..., Daemon]
 
 KEY = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw="
