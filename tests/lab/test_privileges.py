@@ -15,6 +15,7 @@ import pytest
 
 from peerway import config, daemon
 from peerway.backends.privileges import CAP_DAC_OVERRIDE, CAP_NET_ADMIN, CAP_NET_RAW, keep
+from peerway.control import bell
 from peerway.daemon import AT_START
 from peerway.lab.namespace import Namespace
 from peerway.lab.wireguard import WireGuard
@@ -54,6 +55,8 @@ def be_nobody(*capabilities: int) -> Callable[[], None]:
     """Become a user of its own with these capabilities alone, as systemd does by User and AmbientCapabilities."""
 
     def become() -> None:
+        importlib.import_module("concurrent.futures.thread")  # what is loaded later, nobody may be unable to read
+        bell._load()
         vars(daemon)["read"] = lambda file: config.load(file).resolved()  # nobody may be unable to start Python
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
