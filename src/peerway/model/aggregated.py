@@ -20,7 +20,7 @@ from peerway.model.columns import Codes, Column
 from peerway.model.keys import PublicKey
 from peerway.model.ownership import Origin, Verdict
 from peerway.model.prefix import Prefix
-from peerway.model.table import Table
+from peerway.model.table import Table, grouped
 
 Parts = list[tuple[PublicKey | None, Column]]
 """Prefixes by the peer that has them from now on; None for nobody."""
@@ -77,8 +77,8 @@ class Aggregated:
     def _take(self, changed: Column, codes: Codes) -> Column:
         order = np.argsort(changed, kind="stable")
         changed, codes = changed[order], codes[order]
-        for code in np.unique(codes).tolist():
-            self.entries.put(changed[codes == code], self._peers[code - 1] if code else None)
+        parts = grouped(changed, codes)
+        self.entries.put_groups([(self._peers[code - 1] if code else None, part) for code, part in parts])
         return changed
 
     def stands(self, prefix: Prefix, verdict: Verdict) -> Verdict:
@@ -144,5 +144,5 @@ def covering(column: Column, table: Table[PublicKey]) -> list[tuple[PublicKey | 
     own[cl.place(both, held)[0]] = codes
     trie = rx.radix(both, own)
     at, _ = cl.place(rx.column(trie.address, trie.length), column)
-    found = answers(trie)[at]
-    return [(table.value(code) if code else None, column[found == code]) for code in np.unique(found).tolist()]
+    found = grouped(column, answers(trie)[at])
+    return [(table.value(code) if code else None, part) for code, part in found]
