@@ -31,13 +31,14 @@ from peerway.control.api import UnusableError
 from peerway.control.bell import serve
 from peerway.control.listener import SocketTakenError
 from peerway.engine import Engine
+from peerway.loop import Loop
 from peerway.model.events import Event
 from peerway.model.ports import DeviceTap
 from peerway.model.world import World
 from peerway.records import Records
 from peerway.service import Bulletin, Service
 from peerway.settings import Settings
-from peerway.waiting import Loop, Waiting
+from peerway.waiting import Waiting
 from peerway.watcher import Watcher
 
 log = logging.getLogger("peerway")

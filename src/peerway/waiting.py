@@ -8,44 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import select
-import selectors
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from typing_extensions import override
+from peerway.loop import Loop
 
 EVENTS: Final = select.EPOLLIN | select.EPOLLET
-
-
-class Selector(selectors.EpollSelector):
-    """
-    The event loop's selector. What it hears at one descriptor is told before the loop goes through all that is ready,
-    so that who waits for it has its turn in this pass, and not in the next one.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = -1
-        self.tell: Callable[[], None] = lambda: None
-
-    @override
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(timeout)
-        for key, _ in ready:
-            if key.fd == self.first:
-                self.tell()
-        return ready
-
-
-class Loop(asyncio.SelectorEventLoop):
-    """
-    An event loop in which Waiting wakes sooner.
-    """
-
-    def __init__(self) -> None:
-        self.selector = Selector()
-        super().__init__(self.selector)
 
 
 class Waiting:
@@ -55,9 +24,12 @@ class Waiting:
 
     def __init__(self) -> None:
         """
-        Only in a running event loop.
+        Only in a running Loop.
         """
         self._loop = asyncio.get_running_loop()
+        if not isinstance(self._loop, Loop):
+            raise TypeError("it needs an event loop of peerway.loop")
+        self._selector = self._loop.selector
         self._woken = False
         self._called = False  # woken by somebody, not by a descriptor or the clock
         self._news: set[int] = set()
@@ -67,11 +39,8 @@ class Waiting:
         self._epoll = select.epoll()
         self._left = select.poll()
         self._watched: set[int] = set()
-        if isinstance(self._loop, Loop):
-            self._loop.selector.first, self._loop.selector.tell = self._epoll.fileno(), self._hear
-            self._loop.add_reader(self._epoll.fileno(), _nothing)
-        else:
-            self._loop.add_reader(self._epoll.fileno(), self._hear)
+        self._selector.first, self._selector.tell = self._epoll.fileno(), self._hear
+        self._loop.add_reader(self._epoll.fileno(), _nothing)
 
     def close(self) -> None:
         """
@@ -79,8 +48,7 @@ class Waiting:
         """
         if self._timer is not None:
             self._timer.cancel()
-        if isinstance(self._loop, Loop):
-            self._loop.selector.first = -1
+        self._selector.first = -1
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
@@ -130,10 +98,12 @@ class Waiting:
         else:
             self._arm(deadline)
             self._waiter = self._loop.create_future()
+            self._selector.busy = False
             try:
                 await self._waiter
             finally:
                 self._waiter = None
+                self._selector.busy = True
         news = None if self._called else self._news
         self._news, self._woken, self._called = set(), False, False
         return news

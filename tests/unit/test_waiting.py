@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 from typing_extensions import override
 
-from peerway.waiting import Loop, Waiting
+from peerway.loop import Loop
+from peerway.waiting import Waiting
 
 LONG = 3600.0
 

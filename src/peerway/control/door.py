@@ -16,6 +16,7 @@ from typing import Any, Final
 from typing_extensions import override
 
 from peerway.control.access import Access, Credentials, Level, credentials_of
+from peerway.loop import Loop
 
 CLIENTS: Final = 1024  # connections at once
 CLIENTS_OF_USER: Final = 128  # of one user who may only read: nobody can take all the room
@@ -92,6 +93,8 @@ class Door:
             transport.abort()
             return
         self._guests[transport] = guest
+        if isinstance(self._loop, Loop):
+            self._loop.selector.guest(transport.get_extra_info("socket").fileno())
         protocol = self._protocol()
         transport.set_protocol(protocol)
         protocol.connection_made(transport)

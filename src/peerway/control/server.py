@@ -41,7 +41,7 @@ KEEP_ALIVE: Final = 15.0  # seconds; a comment in a quiet event stream shows tha
 BODY: Final = 64 << 10  # bytes of a request's body
 BODY_COMES: Final = 10.0  # seconds in which it has to be there
 QUIET: Final = 30.0  # seconds that a client may be connected and ask nothing
-AT_ONCE: Final = 32  # connections that are accepted between two turns of the event loop
+AT_ONCE: Final = 4  # connections that are accepted between two turns of the event loop
 _SHUTDOWN: Final = 1.0
 
 
