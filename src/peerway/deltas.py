@@ -95,7 +95,7 @@ class Deltas:
     def _take_nexthops(self, former: Nexthops, changed: set[int]) -> None:
         if not changed:
             return
-        paths = [path for path in self.world.rib.distinct_paths() if path.nexthop_id in changed]
+        paths = self.world.rib.through_objects(changed)
         prefixes = self.world.rib.having(paths)
         for interface in self.world.interfaces.values():
             interface.reselect()

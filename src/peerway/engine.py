@@ -15,6 +15,7 @@ from functools import partial
 from peerway.apply import Applier
 from peerway.features.addresses import disturbs
 from peerway.features.council import Council
+from peerway.model import columns as cl
 from peerway.model import prefix as px
 from peerway.model.aggregating import aggregate
 from peerway.model.columns import Column
@@ -247,6 +248,7 @@ class Engine:
             self.world.rib.entries.share(interface.ledger.ours)
             if interface.aggregated:
                 interface.aggregated.given.share(self.world.rib.entries)
+        cl.forget()
         self.trim()
 
     # the end

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 FIND_AGAIN = (0.1, 1.0, 10.0)  # seconds after a hint: a socket has its file before its program listens at it
 POLL_SHARE = 500  # a reading when nothing happens may cost one part in so many of the time between two of them
 CARE_SHARE = 100  # and one before a change
+ENTRY = 2.5e-7  # seconds that a reading takes for each AllowedIP, at least
 MANY = 20_000  # prefixes of ours that make a device large
 LARGE = 50_000  # prefixes in one piece of work, after which memory is worth a look
 
@@ -150,7 +151,7 @@ class Readings:
         if covered:
             self.take_hints()
         now = self._clock()
-        if watched.due <= now or (not covered and now - watched.begun >= CARE_SHARE * watched.cost):
+        if watched.due <= now or (not covered and now - watched.begun >= CARE_SHARE * self._cost(watched)):
             await self._read(watched)
 
     async def find(self) -> None:
@@ -204,7 +205,12 @@ class Readings:
         watched.due = self._clock() + self._pause(watched)
 
     def _pause(self, watched: Watched) -> float:
-        return max(self.poll_interval, POLL_SHARE * watched.cost)
+        return max(self.poll_interval, POLL_SHARE * self._cost(watched))
+
+    def _cost(self, watched: Watched) -> float:
+        """What a reading would take now: the device may have got much since the last one."""
+        interface = self.world.interfaces.get(watched.handle.ifindex)
+        return max(watched.cost, ENTRY * len(interface.held) if interface else 0.0)
 
     def _add(self, handle: DeviceHandle, reading: Reading) -> None:
         link = self.world.links.get(handle.ifindex)

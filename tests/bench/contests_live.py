@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Final
 
 import numpy as np
 
 from peerway.model import prefix as px
+from peerway.model.columns import Mask
 from tests.bench import table
 from tests.bench.contest import SECOND, Size, loaded, turns
 from tests.bench.contestant import PATIENCE, Contestant, Peerway
@@ -119,7 +121,10 @@ def overrun(place: Place, size: Size) -> list[Row]:
 
 
 def nexthop(place: Place, size: Size) -> list[Row]:
-    """A nexthop object of many routes gets another peer's gateway; against only setting these AllowedIPs anew."""
+    """
+    A nexthop object of many routes gets another peer's gateway. The kernel tells of each of its routes then, for longer
+    than all takes; so the floor sets these AllowedIPs anew beside such a replacement, and alone.
+    """
     rng = np.random.default_rng(5)
     loaded(place, 0)
     whole = _through_one(size.routes, len(place.keys), rng)
@@ -129,25 +134,41 @@ def nexthop(place: Place, size: Size) -> list[Row]:
     for peer in range(len(place.keys)):
         _object(place, peer, peer, "add")
     place.load(whole, nexthop=NEXTHOP)
-    floor, ours = [], []
+    message, rounds = place.object_message(NEXTHOP, 1), []
     for _ in range(size.rounds):
-        place.clear()
-        place.give(whole)
-        place.expected = replaced
-        begin, end = place.give(replaced[many])
-        place.check("floor")
-        floor.append((end - begin) / SECOND)
+        alone = _set_anew(place, whole, replaced, many, b"")
+        beside = _set_anew(place, whole, replaced, many, message)
+        _object(place, 0, 0, "replace")
         place.clear()
         place.expected = whole
         with Peerway(place) as contestant:
             contestant.settle()
             place.expected = replaced
             first, begin = contestant.stamps.written, time.monotonic_ns()
-            _object(place, 0, 1, "replace")
-            ours.append((contestant.settle(first) - begin) / SECOND)
+            place.send(message)
+            rounds.append((beside, alone, (contestant.settle(first) - begin) / SECOND))
         _object(place, 0, 0, "replace")
     title = size.title(f"{int(many.sum()):,} routes of one nexthop object", place)
-    return [Row(title, "s", floor, ours, "1.2")]
+    beside_it, all_alone, ours = ([each[at] for each in rounds] for at in range(3))
+    return [
+        Row(title, "s", beside_it, ours, "1.2"),
+        Row(f"{title}, against setting them alone", "s", all_alone, ours, ""),
+    ]
+
+
+def _set_anew(place: Place, whole: Flat, replaced: Flat, many: Mask, message: bytes) -> float:
+    """Seconds in which the floor moves prefixes, while the kernel acts on a message."""
+    place.clear()
+    place.give(whole)
+    place.expected = replaced
+    acting = threading.Thread(target=place.send, args=(message,))
+    if message:
+        acting.start()
+    begin, end = place.give(replaced[many])
+    if message:
+        acting.join()
+    place.check("floor")
+    return (end - begin) / SECOND
 
 
 def _through_one(count: int, peers: int, rng: np.random.Generator) -> Flat:

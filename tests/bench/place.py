@@ -10,6 +10,7 @@ import hashlib
 import socket
 import struct
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -29,10 +30,13 @@ from tests.bench.table import Flat
 LINK_LOCAL: Final = px.parse("fe80::/64")
 RTPROT_STATIC: Final = 4
 RTM_NEWROUTE: Final = 24
+RTM_NEWNEXTHOP: Final = 104
+NHA_ID, NHA_OIF, NHA_GATEWAY = 1, 5, 6
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_VIA = 1, 4, 5, 18
 REPLACE: Final = 0x501  # NLM_F_REQUEST, NLM_F_REPLACE, NLM_F_CREATE
 NLMSGHDR: Final = struct.Struct("=IHHII")
 RTMSG: Final = struct.Struct("=8BI")
+NHMSG: Final = struct.Struct("=4BI")
 MEMORY: Final = Path("/dev/shm")
 
 
@@ -137,12 +141,14 @@ class Place:
             (RTA_OIF, struct.pack("=I", self.ifindex)),
             (RTA_VIA, struct.pack("=H", AF_INET6) + via) if four else (RTA_GATEWAY, via),
         )
-        body = RTMSG.pack(record["family"], record["length"], 0, 0, 254, RTPROT_STATIC, 0, 1, 0)
-        body += b"".join(
-            struct.pack("=HH", 4 + len(data), kind) + data.ljust(-len(data) % 4 + len(data), b"\0")
-            for kind, data in parts
-        )
-        return NLMSGHDR.pack(NLMSGHDR.size + len(body), RTM_NEWROUTE, REPLACE, 0, 0) + body
+        head = RTMSG.pack(record["family"], record["length"], 0, 0, 254, RTPROT_STATIC, 0, 1, 0)
+        return _message(RTM_NEWROUTE, head, parts)
+
+    def object_message(self, number: int, peer: int) -> bytes:
+        """RTM_NEWNEXTHOP with NLM_F_REPLACE: the object `number` leads to a peer, to `send`."""
+        index, gateway = struct.pack("=I", number), px.packed(self.gateways[peer])
+        parts = ((NHA_ID, index), (NHA_OIF, struct.pack("=I", self.ifindex)), (NHA_GATEWAY, gateway))
+        return _message(RTM_NEWNEXTHOP, NHMSG.pack(AF_INET6, 0, RTPROT_STATIC, 0, 0), parts)
 
     def send(self, message: bytes) -> None:
         """Hand a message to the kernel, which acts on it, and tells listeners, before this returns."""
@@ -196,6 +202,14 @@ class Place:
     def check(self, who: str) -> None:
         """Raises WrongEndError unless all is as expected."""
         refuse(who, self.wrong(), "AllowedIPs")
+
+
+def _message(kind: int, head: bytes, parts: Iterable[tuple[int, bytes]]) -> bytes:
+    attributes = (
+        struct.pack("=HH", 4 + len(data), name) + data.ljust(-len(data) % 4 + len(data), b"\0") for name, data in parts
+    )
+    body = head + b"".join(attributes)
+    return NLMSGHDR.pack(NLMSGHDR.size + len(body), kind, REPLACE, 0, 0) + body
 
 
 def difference(left: Flat, right: Flat) -> Flat:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from peerway.backends.rtnetlink import Rtnetlink
+from peerway.backends.rtnetlink import READ_FIRST, Rtnetlink
 from peerway.lab.namespace import Namespace
 from peerway.model import columns as cl
 from peerway.model import prefix as px
@@ -258,6 +258,20 @@ def test_nexthop_objects_are_told_with_their_routes(lab: Lab) -> None:
         NexthopChange(9, NexthopObject(9, group=((8, 1),))),
     ]
     assert V4 not in lab.table()
+
+
+def test_an_object_of_many_routes_is_told_before_them(lab: Lab) -> None:
+    """The change of an object is not kept waiting until each of its routes was told again; these are told later."""
+    count = 3000
+    lab.batch("-6", "nexthop add id 7 via fe80::7 dev v0")
+    lab.namespace.batch([f"route add 10.{at >> 8}.{at & 255}.0/24 nhid 7" for at in range(1, count + 1)])
+    lab.heard()
+    lab.namespace.batch(["nexthop replace id 7 via fe80::77 dev v0"], family="-6")
+    first, rest = lab.heard(), lab.heard()
+    assert first[0] == NexthopChange(7, NexthopObject(7, lab.hop("fe80::77")))
+    assert len(first) == READ_FIRST
+    assert len(first) + len(rest) == 1 + count
+    assert {change.kind for change in rest if isinstance(change, RouteChange)} == {REPLACED}
 
 
 def test_own_routes_on_nexthop_objects(lab: Lab) -> None:

@@ -10,15 +10,17 @@ import pytest
 from typing_extensions import override
 
 from peerway import readings as readings_module
+from peerway.model import columns as cl
 from peerway.model import events as ev
 from peerway.model import prefix as px
 from peerway.model.derive import derived_address
 from peerway.model.device import Backend, Peer, Reading
 from peerway.model.link import Link
 from peerway.model.policy import Policy
+from peerway.model.prefix import AF_INET
 from peerway.model.table import Table
 from peerway.model.world import World
-from peerway.readings import FIND_AGAIN, POLL_SHARE, Readings
+from peerway.readings import CARE_SHARE, ENTRY, FIND_AGAIN, POLL_SHARE, Readings
 from tests.harness.columns import dumped
 from tests.harness.memory import Fate, MemoryDevice, MemoryDevices
 from tests.harness.site import OTHER, WG, gateway, key, via
@@ -465,3 +467,19 @@ async def test_a_costly_device_is_not_read_before_each_gift(bench: Bench) -> Non
     bench.now = begun + POLL_SHARE * 0.5
     await bench.readings.freshen(interface)
     assert bench.device.count == 3
+
+
+async def test_what_a_device_got_since_it_was_read_counts_as_its_cost(bench: Bench) -> None:
+    """A device that was empty when it was read, quickly, and is full by now is not read before a gift soon after."""
+    bench.device.backend, bench.device.cost = Backend.USERSPACE, 0.0
+    await bench.look()
+    interface = bench.world.interfaces[WG]
+    interface.held.put(cl.make(AF_INET, [*range(24, 24 + (1_000_000 << 8), 256)]), A)
+    count = bench.device.count
+    bench.now += CARE_SHARE * ENTRY * 1_000_000 / 2
+    bench.readings.watched[WG].due = bench.now + 3600
+    await bench.readings.freshen(interface)
+    assert bench.device.count == count
+    bench.now += CARE_SHARE * ENTRY * 1_000_000
+    await bench.readings.freshen(interface)
+    assert bench.device.count == count + 1

@@ -22,7 +22,7 @@ from peerway.model import prefix as px
 from peerway.model.link import Address, Link
 from peerway.model.ports import Change, Gap, Refusal
 from peerway.model.prefix import AF_INET, AF_INET6, Prefix
-from peerway.model.route import RTN_UNICAST, NexthopObject, Path, RouteColumns, RouteGroup
+from peerway.model.route import RTN_UNICAST, NexthopChange, NexthopObject, Path, RouteColumns, RouteGroup
 from peerway.protocols import netlink as nl
 from peerway.protocols import rtfilter, rtlink, rtnexthop, rtrequest, rtroute
 from peerway.protocols.rtchanges import MANY, ChangeReader
@@ -36,6 +36,8 @@ RECEIVE_BUFFER: Final = 256 << 20
 """Bytes of notifications that may wait: about 640,000 route changes. Memory is taken only while they wait."""
 READ_LIMIT: Final = 1 << 16
 """Notifications in one reading, so that a stream without end does not keep us from acting on it."""
+READ_FIRST: Final = 64
+"""Of these, what is looked at first: it may be worth acting on alone."""
 DUMP_TRIES: Final = 4
 
 _UNREACHABLE: Final = frozenset(
@@ -115,9 +117,9 @@ class Rtnetlink:
 
     def read_changes(self) -> list[Change | Gap]:
         """
-        The notifications that wait, in the kernel's order, at most READ_LIMIT datagrams; never blocks. The kernel's
-        own routes (table local, and types local, broadcast, anycast and multicast) are left out, unless such a one
-        took another route's place.
+        The notifications that wait, in the kernel's order, at most READ_LIMIT datagrams, and not many behind the change
+        of a nexthop object; never blocks. The kernel's own routes (table local, and types local, broadcast, anycast and
+        multicast) are left out, unless such a one took another route's place.
 
         After a loss the list ends with a Gap, and all that waited is thrown away with its socket: a dump made after
         this call shows it, and to read it would take long. So `fileno` is another one then. A notification that
@@ -126,20 +128,23 @@ class Rtnetlink:
         changes: list[Change | Gap] = []
         unheard = self._hands.unheard
         own, settled = unheard.take()
-        inbox, left, lost, empty = self._inbox, READ_LIMIT, False, False
+        inbox, left, most, lost, empty = self._inbox, READ_LIMIT, READ_FIRST, False, False
         while left > 0 and not (lost or empty):
             inbox.clear()
             try:
-                empty = self._hear.receive_many(inbox, left)
+                empty = self._hear.receive_many(inbox, min(left, most))
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
                 lost = True
-            left -= len(inbox.sizes)
+            left, most = left - len(inbox.sizes), READ_LIMIT
             if len(inbox.sizes) < MANY:
-                changes += self._changes.read_few(inbox.datagrams())
+                some = self._changes.read_few(inbox.datagrams())
             else:
-                changes += self._changes.read(inbox.words, inbox.sizes)
+                some = self._changes.read(inbox.words, inbox.sizes)
+            changes += some
+            if any(isinstance(change, NexthopChange) for change in some):
+                break  # each of its routes is told next, which is no news and takes long
         if lost:
             fresh = self._hearing()
             self._hear.close()

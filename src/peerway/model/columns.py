@@ -28,6 +28,9 @@ FAMILIES: Final = (AF_INET, AF_INET6)
 PART: Final = 4096  # rows that become objects at a time
 DENSE: Final = 4  # where one of so many prefixes is wanted, to merge is quicker than to search
 
+_found: tuple[Column, Column, npt.NDArray[np.intp], Mask] | None = None
+"""What `place` was asked for last, and its answer: the same is often asked of one table after the other."""
+
 
 def family(column: Column) -> int:
     """
@@ -154,10 +157,47 @@ def same(one: Column, other: Column) -> bool:
     return one is other or (len(one) == len(other) and bool((one == other).all()))
 
 
+def chosen(column: Column, mask: Mask) -> Column:
+    """
+    Some of a column; the same column if that is all.
+    """
+    return column if mask.all() else column[mask]
+
+
+def pick(sorted_column: Column, mask: Mask) -> Column:
+    """
+    The same, of a column that is asked soon where they stand in it.
+    """
+    global _found  # noqa: PLW0603 - it holds nothing that cannot be found again
+    part = chosen(sorted_column, mask)
+    if len(part) > PART:
+        _found = sorted_column, part, np.flatnonzero(mask), np.ones(len(part), np.bool_)
+    return part
+
+
+def forget() -> None:
+    """
+    Give back the memory of what was found last.
+    """
+    global _found  # noqa: PLW0603 - as above
+    _found = None
+
+
 def place(sorted_column: Column, wanted: Column) -> tuple[npt.NDArray[np.intp], Mask]:
     """
-    Where each wanted prefix stands in a sorted column, and whether it is there.
+    Where each wanted prefix stands in a sorted column, and whether it is there. Not to be changed.
     """
+    global _found  # noqa: PLW0603 - as above
+    found = _found
+    if found is not None and found[0] is sorted_column and found[1] is wanted:
+        return found[2], found[3]
+    at, there = _place(sorted_column, wanted)
+    if len(wanted) > PART:
+        _found = sorted_column, wanted, at, there
+    return at, there
+
+
+def _place(sorted_column: Column, wanted: Column) -> tuple[npt.NDArray[np.intp], Mask]:
     if wanted is sorted_column:
         return np.arange(len(wanted)), np.ones(len(wanted), np.bool_)
     if not len(sorted_column):

@@ -47,8 +47,8 @@ class Moves:
         The prefixes that go, by the peer that has them, and whether somebody gets them.
         """
         for given in (True, False):
-            chosen = (self.target != 0) == given
-            for code, part in grouped(self.go[chosen], self.mine[chosen]):
+            some = (self.target != 0) == given
+            for code, part in grouped(cl.chosen(self.go, some), self.mine[some]):
                 yield interface.ledger.ours.value(code), given, part
 
 
@@ -59,14 +59,14 @@ def moves(interface: Interface, rib: Rib, column: Column, decide: Callable[[Pref
     mine, held, entries = find_all((interface.ledger.ours, interface.held, rib.entries), column)
     plain = _settled(interface, column, mine, held)
     target = np.full(rib.entries.codes, -1, np.int32)  # by entry; -1: decided in the usual way
-    for entry, some in grouped(column[plain], entries[plain]):
+    for entry, some in grouped(cl.chosen(column, plain), entries[plain]):
         prefix = cl.first(some)
         decision = decide(prefix, interface.standing(prefix))
         target[entry] = _target(interface, decision)
     aim = target[entries]
     plain &= aim >= 0
     go = plain & (aim != mine)
-    return Moves(column[~plain], column[plain & ~go], column[go], mine[go], aim[go])
+    return Moves(column[~plain], column[plain & ~go], cl.chosen(column, go), mine[go], aim[go])
 
 
 def _settled(interface: Interface, column: Column, mine: Codes, held: Codes) -> Mask:

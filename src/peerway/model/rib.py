@@ -11,7 +11,7 @@ remembered: one change is a look-up, and a burst a look-up for each kind of step
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Final, cast
 
 import numpy as np
@@ -63,6 +63,13 @@ class Rib:
         """
         return {path for entry in self.entries.counts() for path in paths_of(entry)}
 
+    def through_objects(self, ids: Container[int]) -> list[Path]:
+        """
+        The paths that name one of these nexthop objects; there may be some that no prefix has any more.
+        """
+        known = {path for entry in self.entries.values_known() for path in paths_of(entry)}
+        return [path for path in known if path.nexthop_id in ids]
+
     def having(self, paths: Iterable[Path]) -> list[Column]:
         """
         The prefixes that have one of these paths.
@@ -70,7 +77,8 @@ class Rib:
         wanted = set(paths)
         if not wanted:
             return []
-        return self.entries.having(entry for entry in self.entries.counts() if not wanted.isdisjoint(paths_of(entry)))
+        known = self.entries.values_known()
+        return self.entries.having(entry for entry in known if not wanted.isdisjoint(paths_of(entry)))
 
     # a dump
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from peerway.model import columns as cl
 from peerway.model import prefix as px
 from peerway.model.policy import Accept, PeerPolicy
-from peerway.model.prefix import Prefix
+from peerway.model.prefix import AF_INET, Prefix
 from tests.harness.wg_strategies import PREFIXES
 
 
@@ -114,3 +115,20 @@ def test_places_do_not_depend_on_how_they_are_sought(
                     at, found = cl.place(held, asked)
                 places.append((at[found].tolist(), found.tolist()))
             assert places[1:] == places[:1] * (held.dtype == wanted.dtype)
+
+
+def test_places_that_are_remembered_are_those_that_are_found() -> None:
+    """What was picked, or asked before, is answered at once and as a search would; another column is not."""
+    held, other = cl.make(AF_INET, [*range(0, 40_000, 2)]), cl.make(AF_INET, [*range(1, 40_001, 2)])
+    mask = np.arange(len(held)) % 3 == 0
+    part = cl.pick(held, mask)
+    for _ in range(2):
+        at, found = cl.place(held, part)
+        assert found.all()
+        assert (held[at] == part).all()
+        assert not cl.place(other, part)[1].any()
+    with patch.object(cl, "_place", side_effect=AssertionError("it was known")):
+        cl.place(other, part)
+    cl.forget()
+    assert (cl.place(held, part)[0] == np.flatnonzero(mask)).all()
+    assert cl.pick(held, np.ones(len(held), np.bool_)) is held
