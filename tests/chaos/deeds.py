@@ -175,10 +175,10 @@ class Deeds(Intent):
         if not learned or not here:
             return
         prefix, name = self.dice.choice(learned), self.dice.choice(here)
-        gone = [
-            f"route flush exact {px.text(prefix)} table {table} proto {protocol}"
-            for table in ("main", 100)
-            for protocol in ("bird", "babel")
+        gone = [  # one by one: to flush takes no route that names a nexthop object
+            f"route del {px.text(prefix)} table {route.table} proto {route.protocol} metric {route.metric}"
+            for route in self.place.seen().routes
+            if route.prefix == prefix and route.protocol in ("bird", "babel")
         ]
         self.pins[prefix] = name
         if self.alive:
