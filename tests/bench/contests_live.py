@@ -39,17 +39,9 @@ def change(place: Place, size: Size) -> list[Row]:
 
     def measure(contestant: Contestant) -> list[int]:
         contestant.settle()
-        messages = [place.message(record) for record in moved(place, size.changes, rng)]
-        first = contestant.stamps.written
-        sent = []
-        for at, message in enumerate(messages, 1):
-            sent.append(time.monotonic_ns())
-            place.send(message)
-            time.sleep(PAUSE)
-            _await(contestant, first + at)
-        stamps = contestant.stamps.read(first)["time"][: len(sent)]
+        found = lone_changes(place, contestant, size.changes, rng, PAUSE)
         contestant.settle()
-        return [int(applied) - begin for applied, begin in zip(stamps, sent, strict=True)]
+        return found
 
     loaded(place, size.routes)
     floor, ours = turns(place, size.rounds, measure)
@@ -58,6 +50,20 @@ def change(place: Place, size: Size) -> list[Row]:
         base, own = ([percentile(each, share) / 1000 for each in side] for side in (floor, ours))
         rows.append(Row(size.title(f"one change, {name}", place), "us", base, own, limit))
     return rows
+
+
+def lone_changes(place: Place, contestant: Contestant, count: int, rng: np.random.Generator, pause: float) -> list[int]:
+    """So many moves of one prefix, with a pause between them; ns from each request to the reply for its AllowedIP."""
+    messages = [place.message(record) for record in moved(place, count, rng)]
+    first = contestant.stamps.written
+    sent = []
+    for at, message in enumerate(messages, 1):
+        sent.append(time.monotonic_ns())
+        place.send(message)
+        time.sleep(pause)
+        _await(contestant, first + at)
+    stamps = contestant.stamps.read(first)["time"][: len(sent)]
+    return [int(applied) - begin for applied, begin in zip(stamps, sent, strict=True)]
 
 
 def _await(contestant: Contestant, written: int) -> None:

@@ -19,7 +19,16 @@ from statistics import median
 from typing import Final
 
 from peerway.lab.signals import raising_at_the_end
-from tests.bench import contests_bird, contests_faces, contests_live, contests_reverse, contests_sync, figures, plot
+from tests.bench import (
+    contests_bird,
+    contests_clients,
+    contests_faces,
+    contests_live,
+    contests_reverse,
+    contests_sync,
+    figures,
+    plot,
+)
 from tests.bench.contest import FULL, SHORT, Size
 from tests.bench.figures import Row
 from tests.bench.floors import NoCompilerError
@@ -41,11 +50,12 @@ CONTESTS: Final[dict[str, Contest]] = {
     "bird": contests_bird.bird,
     "faces": contests_faces.faces,
     "aggregated": contests_faces.aggregated,
+    "clients": contests_clients.clients,
     "sizes": contests_sync.sizes,
 }
 MARKS: Final = ("<!-- what was measured, by make bench -->", "<!-- end of it -->")
 NARROW: Final = frozenset(
-    {"dump", "memory", "idle", "bird", "faces", "sizes"}
+    {"dump", "memory", "idle", "bird", "faces", "clients", "sizes"}
 )  # where the number of peers makes no difference
 
 

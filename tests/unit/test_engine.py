@@ -691,6 +691,7 @@ async def test_a_device_that_falls_silent_in_the_middle_is_sorted_out_when_it_sp
 async def test_a_key_that_is_seen_in_between_has_its_address_at_once(site: Site) -> None:
     """A reading before something is given may show another private key: its address does not wait for the next one."""
     site.device.public_key = key(101)
+    site.now += 0.1
     site.table.user_add(NET, via(B))
     await site.settle(poll=False)
     assert gateway(key(101)) in {address.address for address in site.table.all_addresses}

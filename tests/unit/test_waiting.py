@@ -8,9 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from typing_extensions import override
 
-from peerway.loop import Loop
 from peerway.waiting import Waiting
 
 LONG = 3600.0
@@ -22,19 +20,6 @@ def pipe() -> Iterator[tuple[int, int]]:
     yield ends
     for end in ends:
         os.close(end)
-
-
-@pytest.fixture
-def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
-    return Policy()
-
-
-class Policy(asyncio.DefaultEventLoopPolicy):
-    """Loops as the daemon has them."""
-
-    @override
-    def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        return Loop()
 
 
 @pytest.fixture
