@@ -22,7 +22,7 @@ from peerway.model.plan import Plan, settle
 from peerway.model.ports import BULK, DeviceHandle, Refusal, RoutingTable
 from peerway.model.prefix import Prefix
 from peerway.model.route import RouteGroup
-from peerway.model.sheaves import together
+from peerway.model.sheaves import short_first, together
 from peerway.model.table import Table
 from peerway.records import Records
 
@@ -170,7 +170,7 @@ class Applier:
         self, interface: Interface, groups: list[RouteGroup], act: Callable[[Sequence[RouteGroup]], list[Refusal]]
     ) -> None:
         """Some at a time, in a thread if they are many: while the kernel works, others have their turn."""
-        parts = [*_parts(groups)]
+        parts = [*_parts(short_first(groups) if _is_many(groups) else groups)]
         for number, some in enumerate(parts):
             try:
                 refusals = await self._act(act, some)

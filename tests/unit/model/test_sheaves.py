@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from unittest.mock import patch
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from peerway.model import columns as cl
 from peerway.model import prefix as px
+from peerway.model import sheaves
 from peerway.model.prefix import Prefix
-from peerway.model.sheaves import Sheaves, tied, together
+from peerway.model.sheaves import Sheaves, short_first, tied, together
 from tests.harness.columns import flat, groups, one, pairs
 from tests.harness.wg_strategies import PREFIXES
 
@@ -23,12 +27,12 @@ def added(items: list[tuple[Prefix, str]]) -> Sheaves[str]:
 @given(ITEMS)
 def test_parts_are_tied_together(items: list[tuple[Prefix, str]]) -> None:
     """One sorted column for each name and family has all that was put in, in the order in which names came first."""
-    sheaves = tied(added(items))
-    assert sorted(pairs(sheaves)) == sorted(items)
-    assert [(name, cl.family(column)) for name, column in sheaves] == list(
+    parts = tied(added(items))
+    assert sorted(pairs(parts)) == sorted(items)
+    assert [(name, cl.family(column)) for name, column in parts] == list(
         dict.fromkeys((name, px.family(prefix)) for prefix, name in items)
     )
-    for _, column in sheaves:
+    for _, column in parts:
         assert cl.prefixes(column) == sorted(cl.prefixes(column))
 
 
@@ -45,3 +49,28 @@ def test_columns_put_in_whole_are_the_same(items: list[tuple[Prefix, str]]) -> N
     before = pairs(columns)
     assert sorted(pairs(tied(columns))) == sorted(pairs(tied(added(items))))
     assert pairs(columns) == before
+
+
+@given(ITEMS, st.booleans())
+def test_shorter_prefixes_stand_first(items: list[tuple[Prefix, str]], few: bool) -> None:
+    """
+    IPv4 is cut into sorted parts of one length, which rise below each name; over all if names are few, else names stay
+    together.
+    """
+    whole = tied(added(items))
+    with patch.object(sheaves, "FEW", 3 if few else 0):
+        ordered = short_first(whole)
+    assert sorted(pairs(ordered)) == sorted(items)
+    lengths: dict[str, list[int]] = {"": []}
+    for name, column in ordered:
+        assert cl.prefixes(column) == sorted(cl.prefixes(column))
+        if cl.family(column) == px.AF_INET:
+            (length,) = {px.length(prefix) for prefix in cl.prefixes(column)}
+            lengths.setdefault(name, []).append(length)
+            lengths[""].append(length)
+    assert all(rising == sorted(set(rising)) for name, rising in lengths.items() if name)
+    if few:
+        assert lengths[""] == sorted(lengths[""])
+    else:
+        kinds = [(name, cl.family(column)) for name, column in ordered]
+        assert [kind for kind, _ in groupby(kinds)] == [(name, cl.family(column)) for name, column in whole]
