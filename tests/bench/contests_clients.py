@@ -33,8 +33,9 @@ def clients(place: Place, size: Size) -> list[Row]:
         words = [sys.executable, "-m", "tests.bench.crowd", str(contestant.control), str(CLIENTS)]
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True) as crowd:
             assert crowd.stdout is not None
-            if crowd.stdout.readline() != f"asked {CLIENTS} lost 0\n":
-                raise WrongEndError("the crowd did not come in")
+            came = crowd.stdout.readline()
+            if came != f"asked {CLIENTS} lost 0\n":
+                raise WrongEndError(f"the crowd did not come in: {came}, {contestant.told()[-500:]}")
             before = memory(contestant.process.pid)
             begin = time.monotonic()
             busy = lone_changes(place, contestant, number, rng, CALM)

@@ -59,7 +59,7 @@ class Crowd:
             try:
                 while True:
                     try:
-                        await loop.sock_connect(client, self._path)
+                        client.connect(self._path)  # which is done at once, or not at all
                         break
                     except BlockingIOError:  # as many as may wait are waiting
                         await asyncio.sleep(0.05)
