@@ -28,7 +28,13 @@ PYTEST: Final = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 IN_CI: Final = os.environ.get("CI") == "true"
 OUTCOMES: Final = ("failed", "passed", "skipped", "deselected", "xfailed", "xpassed", "error", "errors", "warnings")
 COUNTED: Final = ("failed", "errors", "passed", "skipped", "xfailed", "xpassed")
-GUEST_TESTS: Final = ("tests/kernel", "tests/lab", "tests/interop/test_bird.py", "tests/interop/test_wg_quick.py")
+GUEST_TESTS: Final = (
+    "tests/kernel",
+    "tests/lab",
+    "tests/interop/test_bird.py",
+    "tests/interop/test_wg_quick.py",
+    "tests/bench/test_kernel.py",
+)
 ALL_OF_CHAOS: Final = os.environ.get("PEERWAY_CHAOS") == "full"
 
 

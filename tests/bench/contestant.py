@@ -44,7 +44,7 @@ class Contestant:
     def command(self) -> list[str]:
         """Its words."""
         place = self.place
-        return [place.program("sync"), str(place.ifindex), str(place.socket), str(place.peers_file)]
+        return [place.program("sync"), str(place.ifindex), place.spoken, str(place.peers_file)]
 
     def __enter__(self) -> Self:
         with self.place.namespace.enter(), self.log.open("wb") as log:

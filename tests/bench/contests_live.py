@@ -19,6 +19,7 @@ from tests.bench.table import Flat
 
 PAUSE: Final = 0.003  # seconds between changes, so that each is alone
 PART: Final = 0.9  # of the table is withdrawn
+UNHEARD: Final = 800_000  # notifications that no receive buffer holds
 REPLACED: Final = 0.4  # of the table goes through one nexthop object
 NEXTHOP: Final = 1000  # the first object's id
 
@@ -93,10 +94,11 @@ def moves(place: Place, size: Size) -> list[Row]:
 
 def overrun(place: Place, size: Size) -> list[Row]:
     """
-    Stopped while most of the table goes, comes back and goes again, which is more than any receive buffer holds; from
-    SIGCONT until all is right, and how many lines were written for each prefix that differs.
+    Stopped while most of the table goes, comes back and goes again, as often as makes more than any receive buffer
+    holds; from SIGCONT until all is right, and how many lines were written for each prefix that differs.
     """
     rng = np.random.default_rng(4)
+    times = 1 + int(UNHEARD / (2 * PART * size.routes))
 
     def measure(contestant: Contestant) -> tuple[float, float]:
         contestant.settle()
@@ -106,7 +108,7 @@ def overrun(place: Place, size: Size) -> list[Row]:
         first = contestant.stamps.written
         contestant.stop()
         begin = time.monotonic()
-        for what in ("delete", "add", "delete"):
+        for what in (*(("delete", "add") * times), "delete"):
             place.load(whole[goes], what)
         time.sleep(max(0.0, begin + size.stopped - time.monotonic()))
         place.expected = whole[~goes]

@@ -86,24 +86,22 @@ def resident(place: Place, size: Size) -> list[Row]:
 
 
 def idle(place: Place, size: Size) -> list[Row]:
-    """What daemon and wireguard-go take of a core while nothing happens."""
-    server = place.server()
+    """What the daemon, and wireguard-go if the device is its, take of a core while nothing happens."""
 
-    def measure(contestant: Contestant) -> tuple[float, float]:
+    def measure(contestant: Contestant) -> list[float]:
         contestant.settle()
         time.sleep(REST)
-        before, begin = (contestant.cpu(), cpu(server)), time.monotonic_ns()
+        pids = [contestant.process.pid] if place.kernel else [contestant.process.pid, place.server()]
+        before, begin = [cpu(pid) for pid in pids], time.monotonic_ns()
         time.sleep(size.idle)
-        after, took = (contestant.cpu(), cpu(server)), time.monotonic_ns() - begin
-        return 100 * (after[0] - before[0]) / took, 100 * (after[1] - before[1]) / took
+        after, took = [cpu(pid) for pid in pids], time.monotonic_ns() - begin
+        return [100 * (now - then) / took for now, then in zip(after, before, strict=True)]
 
     loaded(place, size.routes)
-    (ours,) = turns(place, 1, measure, [Peerway])
+    ((ours,),) = turns(place, 1, measure, [Peerway])
     title = size.title(f"idle for {size.idle:g} s", place)
-    return [
-        Row(title, "% CPU", [], [daemon for daemon, _ in ours], "0.2 %"),
-        Row(f"{title}: wireguard-go", "% CPU", [], [other for _, other in ours]),
-    ]
+    whose = ((title, "0.2 %"), (f"{title}: wireguard-go", ""))
+    return [Row(what, "% CPU", [], [used], limit) for used, (what, limit) in zip(ours, whose, strict=False)]
 
 
 def sizes(place: Place, size: Size) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Where benches happen: a namespace with one wireguard-go, peers without endpoints, and routes to them.
+"""Where benches happen: a namespace with one WireGuard device, peers without endpoints, and routes to them.
 
 Everything here goes through the C programs and a socket of its own, not through peerway, so that a mistake there cannot
 hide itself.
@@ -48,10 +48,12 @@ class WrongEndError(AssertionError):
 
 class Place:
     """
-    The namespace with its device. `expected` is who should hold which prefix, by the routes that were sent.
+    The namespace with its device, the kernel's or wireguard-go's. `expected` is who should hold which prefix, by the
+    routes that were sent.
     """
 
-    def __init__(self, peers: int) -> None:
+    def __init__(self, peers: int, *, kernel: bool = False) -> None:
+        self.kernel = kernel
         self.keys = [PublicKey(hashlib.sha256(str(number).encode()).digest()) for number in range(peers)]
         self.gateways = [derived_address(LINK_LOCAL, key) for key in self.keys]
         self.expected = np.zeros(0, table.FLAT)
@@ -73,35 +75,34 @@ class Place:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.namespace.delete()
-        self.uapi.close()
         self._ask.close()
         self._home.cleanup()
 
     def _furnish(self) -> None:
-        floors.build(self.home)
+        self._programs = floors.programs()
         pairs = zip(self.keys, self.gateways, strict=True)
         self.peers_file.write_bytes(b"".join(bytes(key) + px.packed(gateway) for key, gateway in pairs))
-        self.device = wireguard.create(self.namespace, userspace=True)
+        self.device = wireguard.create(self.namespace, userspace=not self.kernel)
         self.ifindex = int(self.namespace.ip("-o", "link", "show", self.device.name).split(":")[0])
-        self.socket = SOCKETS / f"{self.device.name}.sock"
+        name = self.device.name
+        self.spoken = name if self.kernel else str(SOCKETS / f"{name}.sock")
+        """The device, as the C programs take it."""
         with self.namespace.enter():
             self._ask = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
-        self.uapi = socket.socket(socket.AF_UNIX)
-        self.uapi.connect(str(self.socket))
 
     def server(self) -> int:
-        """The process id of wireguard-go."""
+        """The process id of wireguard-go. Raises ProcessLookupError where there is none."""
         wanted = str(self.device.name).encode()
         for pid in netns.members(self.namespace.name):
             if wanted in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
                 return pid
-        raise ProcessLookupError("wireguard-go is gone")
+        raise ProcessLookupError("no wireguard-go here")
 
     # programs
 
     def program(self, name: str) -> str:
         """The path of a C program."""
-        return str(self.home / name)
+        return str(self._programs / name)
 
     def file(self, flat: Flat) -> str:
         """The path of a new flat file with these records."""
@@ -164,33 +165,20 @@ class Place:
 
     def clear(self) -> None:
         """All peers, without a prefix."""
-        blocks = (f"public_key={key.hex()}\nreplace_allowed_ips=true\n" for key in self.keys)
-        self.set("set=1\nreplace_peers=true\n" + "".join(blocks) + "\n")
-
-    def set(self, request: str) -> None:
-        """One request to wireguard-go. Raises OSError if it is refused."""
-        self.uapi.sendall(request.encode())
-        answer = b""
-        while not answer.endswith(b"\n\n"):
-            part = self.uapi.recv(4096)
-            if not part:
-                raise ConnectionError("wireguard-go closed the connection")
-            answer += part
-        if answer != b"errno=0\n\n":
-            raise OSError(f"wireguard-go refused: {answer.decode().strip()}")
+        self.namespace.run(self.program("clear"), self.spoken, str(self.peers_file))
 
     def give(self, flat: Flat) -> tuple[int, int]:
         """Set AllowedIPs with the C program, peer by peer and by address. Returns when it began and ended, in ns."""
         ordered = table.in_order(flat)
         path = self.file(ordered[np.argsort(ordered["peer"], kind="stable")])
-        times = self.timed("set", str(self.socket), str(self.peers_file), path)
+        times = self.timed("set", self.spoken, str(self.peers_file), path)
         Path(path).unlink()
         return times
 
     def held(self) -> Flat:
         """Who holds which prefix; peers' own link-local addresses are left out."""
         path = self.home / "held-now"
-        self.namespace.run(self.program("held"), str(self.socket), str(self.peers_file), str(path))
+        self.namespace.run(self.program("held"), self.spoken, str(self.peers_file), str(path))
         found = table.read(path)
         others: Flat = found[found["address"][:, 0] != 0xFE]
         return others

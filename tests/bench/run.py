@@ -1,5 +1,7 @@
 """Measure peerway against C floors of the same run: python -m tests.bench.run  (root, wireguard-go, a C compiler).
 
+With --kernel the device is one of the kernel's own WireGuard.
+
 Rounds are interleaved, so that what else the machine does falls on all contestants. The status is 1 if an end state is
 wrong; speed is printed and never judged.
 """
@@ -53,26 +55,37 @@ CONTESTS: Final[dict[str, Contest]] = {
     "clients": contests_clients.clients,
     "sizes": contests_sync.sizes,
 }
-MARKS: Final = ("<!-- what was measured, by make bench -->", "<!-- end of it -->")
+END: Final = "<!-- end of it -->"
 NARROW: Final = frozenset(
     {"dump", "memory", "idle", "bird", "faces", "clients", "sizes"}
 )  # where the number of peers makes no difference
 
 
-def machine() -> str:
+def machine(*, kernel: bool = False) -> str:
     """What the figures depend on."""
+    device = "its own WireGuard" if kernel else wireguard_go()
+    return f"{os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, {device}"
+
+
+def wireguard_go() -> str:
+    """What wireguard-go calls itself."""
     told = subprocess.run(["wireguard-go", "--version"], capture_output=True, text=True, check=False).stdout
-    version = (told.splitlines() or ["no wireguard-go"])[0]
-    return f"{os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, {version}"
+    return (told.splitlines() or ["no wireguard-go"])[0]
 
 
-def measure(names: Sequence[str], size: Size) -> list[Row]:
+def marks(*, kernel: bool = False) -> tuple[str, str]:
+    """Between what the table stands in a page; the WireGuard of each kernel has its own."""
+    device = f"with the WireGuard of Linux {platform.release().split('.')[0]}" if kernel else "by make bench"
+    return f"<!-- what was measured, {device} -->", END
+
+
+def measure(names: Sequence[str], size: Size, *, kernel: bool = False) -> list[Row]:
     """Hold these contests, and print each row when it is there. Raises WrongEndError."""
-    print(machine(), "", figures.line(figures.TITLES), sep="\n", flush=True)
+    print(machine(kernel=kernel), "", figures.line(figures.TITLES), sep="\n", flush=True)
     rows: list[Row] = []
     for name in names:
         for peers in size.peers[:1] if name in NARROW else size.peers:
-            with Place(peers) as place:
+            with Place(peers, kernel=kernel) as place:
                 for row in CONTESTS[name](place, size):
                     print(figures.line(row.cells()), flush=True)
                     rows.append(row)
@@ -83,19 +96,25 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     """Read the command line; wrong usage ends with status 2."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.run", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--short", action="store_true", help="small tables and one round, for the end states")
+    parser.add_argument("--kernel", action="store_true", help="the kernel's WireGuard instead of wireguard-go")
     parser.add_argument("--only", action="append", choices=CONTESTS, help="this contest; may be given again")
     parser.add_argument("--routes", type=int, help="IPv4 routes in the table")
+    parser.add_argument("--changes", type=int, help="single changes in a round")
     parser.add_argument("--rounds", type=int, help="rounds of each contest")
     parser.add_argument("--peers", type=int, action="append", help="peers on the interface; may be given again")
     parser.add_argument("--markdown", type=Path, help="put the table between the marks of this page")
     parser.add_argument("--plot", type=Path, help="write a plot of the initial sync by size to this file (SVG)")
-    return parser.parse_args(words)
+    asked = parser.parse_args(words)
+    if asked.markdown and marks(kernel=asked.kernel)[0] not in asked.markdown.read_text():
+        parser.error(f"{asked.markdown} has no line `{marks(kernel=asked.kernel)[0]}`")
+    return asked
 
 
-def put(page: Path, text: str) -> None:
+def put(page: Path, text: str, between: tuple[str, str]) -> None:
     """Put text between the marks of a page."""
-    before, rest = page.read_text().split(MARKS[0])
-    page.write_text(f"{before}{MARKS[0]}\n{text}{MARKS[1]}{rest.split(MARKS[1])[1]}")
+    begin, end = between
+    before, _, rest = page.read_text().partition(begin)
+    page.write_text(f"{before}{begin}\n{text}{end}{rest.partition(end)[2]}")
 
 
 def plotted(rows: Sequence[Row]) -> str:
@@ -111,12 +130,12 @@ def main(words: Sequence[str]) -> int:
     """
     asked = arguments(words)
     size = SHORT if asked.short else FULL
-    given = {"routes": asked.routes, "bird": asked.routes, "rounds": asked.rounds}
+    given = {"routes": asked.routes, "bird": asked.routes, "changes": asked.changes, "rounds": asked.rounds}
     size = replace(size, **{key: value for key, value in given.items() if value})
     size = replace(size, peers=tuple(asked.peers)) if asked.peers else size
     try:
         with raising_at_the_end():
-            rows = measure(asked.only or list(CONTESTS), size)
+            rows = measure(asked.only or list(CONTESTS), size, kernel=asked.kernel)
     except WrongEndError as error:
         print(error, file=sys.stderr)
         return 1
@@ -124,10 +143,8 @@ def main(words: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 2
     if asked.markdown:
-        put(
-            asked.markdown,
-            f"{machine()}, {datetime.now(UTC):%d %B %Y}; medians of {size.rounds} rounds:\n\n{figures.markdown(rows)}",
-        )
+        head = f"{machine(kernel=asked.kernel)}, {datetime.now(UTC):%d %B %Y}; medians of {size.rounds} rounds"
+        put(asked.markdown, f"{head}:\n\n{figures.markdown(rows)}", marks(kernel=asked.kernel))
     if asked.plot:
         asked.plot.write_text(plotted(rows))
     return 0

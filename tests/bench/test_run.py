@@ -57,8 +57,9 @@ def test_a_prefix_at_another_peer_is_a_wrong_end() -> None:
             floor.settle()
         place.check("the floor")
         record = place.expected[place.expected["family"] == 10][0]
-        other = place.keys[1 - record["peer"]]
-        place.set(f"set=1\npublic_key={other.hex()}\nallowed_ip={table.text(record)}\n\n")
+        other = record.copy().reshape(1)
+        other["peer"] = 1 - other["peer"]
+        place.give(other)
         with pytest.raises(WrongEndError, match=f"1 AllowedIPs .* the first is {table.text(record)}"):
             place.check("somebody")
 
@@ -116,10 +117,14 @@ def test_a_plot_has_a_point_for_each_size() -> None:
 def test_the_table_goes_between_the_marks_of_the_page(tmp_path: Path) -> None:
     """A page is changed between its marks only, and again the next time."""
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{run.MARKS[0]}\nold\n{run.MARKS[1]}\nafter\n")
+    (begin, end), (other, _) = run.marks(), run.marks(kernel=True)
+    after = f"between\n{other}\nothers\n{end}\nafter\n"
+    page.write_text(f"before\n{begin}\nold\n{end}\n{after}")
     for text in ("first\n", "second\n"):
-        run.put(page, text)
-        assert page.read_text() == f"before\n{run.MARKS[0]}\n{text}{run.MARKS[1]}\nafter\n"
+        run.put(page, text, run.marks())
+        assert page.read_text() == f"before\n{begin}\n{text}{end}\n{after}"
+    run.put(page, "mine\n", run.marks(kernel=True))
+    assert page.read_text() == f"before\n{begin}\nsecond\n{end}\nbetween\n{other}\nmine\n{end}\nafter\n"
 
 
 def test_all_contests_have_a_short_form() -> None:

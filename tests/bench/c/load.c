@@ -58,7 +58,7 @@ int main(int argc, char **argv)
 	int flags = NLM_F_REQUEST | (deleting ? 0 : NLM_F_CREATE | (*argv[1] == 'a' ? NLM_F_EXCL : NLM_F_REPLACE));
 	const struct peer *peers = map_file(argv[3], sizeof *peers, &peer_count, 0);
 	const struct flat *flat = map_file(argv[4], sizeof *flat, &count, 0);
-	int fd = netlink_open();
+	int fd = netlink_open(NETLINK_ROUTE);
 	uint64_t begin = now();
 	for (size_t i = 0; i < count; i++) {
 		struct nlmsghdr *head = (struct nlmsghdr *)(batch + used);

@@ -1,4 +1,4 @@
-/* rtnetlink: sockets, dumps, and reading a route. */
+/* netlink: sockets, dumps, and reading a route. */
 #ifndef NETLINK_H
 #define NETLINK_H
 
@@ -6,9 +6,9 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
-static inline int netlink_open(void)
+static inline int netlink_open(int protocol)
 {
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
 	struct sockaddr_nl here = { .nl_family = AF_NETLINK };
 	if (fd < 0 || bind(fd, (struct sockaddr *)&here, sizeof here) < 0)
 		die("netlink");
@@ -25,12 +25,11 @@ static inline void ask_for_dump(int fd, int family)
 		die("dump");
 }
 
-/* Dump the routes of a family, and hand each message to `each`, or only receive them if there is none. */
-static inline size_t dump(int fd, int family, void (*each)(struct nlmsghdr *))
+/* Hand each message of a dump to `each`, or only receive them if there is none. */
+static inline size_t receive_dump(int fd, void (*each)(struct nlmsghdr *))
 {
 	static char buffer[1 << 18];
 	size_t bytes = 0;
-	ask_for_dump(fd, family);
 	for (;;) {
 		ssize_t got = recv(fd, buffer, sizeof buffer, 0);
 		if (got < 0)
@@ -49,6 +48,13 @@ static inline size_t dump(int fd, int family, void (*each)(struct nlmsghdr *))
 			each(head);
 		}
 	}
+}
+
+/* Dump the routes of a family. */
+static inline size_t dump(int fd, int family, void (*each)(struct nlmsghdr *))
+{
+	ask_for_dump(fd, family);
+	return receive_dump(fd, each);
 }
 
 /*

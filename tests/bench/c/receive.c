@@ -6,7 +6,7 @@
 
 int main(int argc, char **argv)
 {
-	int fd = netlink_open();
+	int fd = netlink_open(NETLINK_ROUTE);
 	uint64_t begin = now();
 	size_t bytes = dump(fd, atoi(argv[argc - 1]), NULL);
 	printf("%llu %zu\n", (unsigned long long)(now() - begin), bytes);

@@ -27,7 +27,7 @@ int main(int argc, char **argv)
 	index_gateways(peers, count);
 	if (!(out = fopen(argv[3], "w")))
 		die(argv[3]);
-	int fd = netlink_open();
+	int fd = netlink_open(NETLINK_ROUTE);
 	dump(fd, AF_INET, note);
 	dump(fd, AF_INET6, note);
 	return fclose(out) ? 2 : 0;

@@ -2,18 +2,16 @@
  * The floor of it all: routes to AllowedIPs with no rule. It dumps, sets, and then lives on notifications, a batch of
  * them at a time. No metric, no second route, no filter, nobody else's AllowedIPs, no ledger; but it remembers what it
  * set, and after an overrun it dumps again and sets what differs.
- * sync IFINDEX SOCKET PEERS STAMPS: runs until it is killed; a stamp at its begin, and after each reply.
+ * sync IFINDEX DEVICE PEERS STAMPS: runs until it is killed; a stamp at its begin, and after each reply.
  */
-#include "netlink.h"
-#include "uapi.h"
+#include "device.h"
 
-enum { BATCH = 1024, MESSAGE = 256, CHUNK = 1 << 16, MARK = 0x80, RECEIVE_BUFFER = 256 << 20 };
+enum { BATCH = 1024, MESSAGE = 256, MARK = 0x80, RECEIVE_BUFFER = 256 << 20 };
 
-static int ifindex, uapi, ask, hear;
+static int ifindex, ask, hear;
 static size_t peer_count;
 static const struct peer *peers;
 static struct stamps *stamps;
-static char (*key_lines)[KEY_LINE + 1]; /* the last one is a throwaway peer: what it gets goes with it */
 
 /* The table: open addressing, linear probing; family 0 is a free slot. */
 
@@ -68,24 +66,13 @@ static void forget(struct flat *slot)
 
 /* Requests. */
 
-struct request {
-	char *text, *at;
-	uint64_t count;
-};
-
-static void start(struct request *request)
-{
-	request->at = stpcpy(request->text, "set=1\n");
-	request->count = 0;
-}
-
 static uint64_t owed; /* prefixes of the request whose reply was not read yet: it works while we go on */
 
 static void await_reply(void)
 {
 	if (!owed)
 		return;
-	uapi_reply(uapi);
+	device->reply();
 	stamp(stamps, owed);
 	owed = 0;
 }
@@ -94,39 +81,24 @@ static void finish(struct request *request)
 {
 	if (!request->count)
 		return;
-	*request->at++ = '\n';
 	await_reply();
-	write_all(uapi, request->text, request->at - request->text);
 	owed = request->count;
-	start(request);
-}
-
-static void put_key_of(struct request *request, size_t peer)
-{
-	memcpy(request->at, key_lines[peer], KEY_LINE);
-	request->at += KEY_LINE;
+	request_send(request);
+	request_start(request, 0);
 }
 
 /* Dump, and set what differs: a request for each peer grows at a time, the last one for what goes. */
 
 static struct request *requests;
 
-static void bring(const struct flat *flat, size_t peer)
+static struct request *with_room(size_t number)
 {
-	struct request *request = &requests[peer];
-	if (request->at == request->text || request->at - request->text > CHUNK - LINE - KEY_LINE - 16) {
-		if (request->at != request->text) {
-			if (peer == peer_count) {
-				put_key_of(request, peer);
-				request->at = stpcpy(request->at, "remove=true\n");
-			}
-			finish(request);
-		}
-		start(request);
-	}
-	if (!request->count++)
-		put_key_of(request, peer);
-	request->at = put_prefix(request->at, flat);
+	struct request *request = &requests[number];
+	if (request->at == request->text)
+		request_start(request, 0);
+	if (request_is_full(request))
+		finish(request);
+	return request;
 }
 
 static void note_dumped(struct nlmsghdr *head)
@@ -139,7 +111,7 @@ static void note_dumped(struct nlmsghdr *head)
 		grow();
 	struct flat *slot = find(&flat);
 	if (!slot->family || slot->peer != flat.peer)
-		bring(&flat, flat.peer);
+		give(with_room(flat.peer), peers[flat.peer].key, &flat);
 	held += !slot->family;
 	*slot = flat;
 	slot->family |= mark;
@@ -166,26 +138,22 @@ static void take_what_is_gone(void)
 	}
 	qsort(gone, count, sizeof *gone, by_address);
 	for (size_t i = 0; i < count; i++)
-		bring(&gone[i], peer_count);
+		take(with_room(can_take ? gone[i].peer : peer_count), peers[gone[i].peer].key, &gone[i]);
 	free(gone);
 }
 
 static void synchronise(void)
 {
-	size_t size = (peer_count + 1) * CHUNK;
+	size_t size = (peer_count + 1) * REQUEST;
 	char *area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (area == MAP_FAILED)
 		die("memory");
 	for (size_t i = 0; i <= peer_count; i++)
-		requests[i] = (struct request){ .text = area + i * CHUNK, .at = area + i * CHUNK };
+		requests[i] = (struct request){ .text = area + i * REQUEST, .at = area + i * REQUEST, .size = REQUEST };
 	mark ^= MARK;
 	dump(ask, AF_INET, note_dumped);
 	dump(ask, AF_INET6, note_dumped);
 	take_what_is_gone();
-	if (requests[peer_count].count) {
-		put_key_of(&requests[peer_count], peer_count);
-		requests[peer_count].at = stpcpy(requests[peer_count].at, "remove=true\n");
-	}
 	for (size_t i = 0; i <= peer_count; i++)
 		finish(&requests[i]);
 	await_reply();
@@ -194,41 +162,34 @@ static void synchronise(void)
 
 /* Notifications: changes in their order, one request for all that were read at once. */
 
-static char live_text[BATCH * (LINE + KEY_LINE) + 256];
-static struct request live = { .text = live_text };
-static size_t last_peer;
+static char live_text[BATCH * ROOM];
+static struct request live = { .text = live_text, .size = sizeof live_text };
 
-static void set_live(const struct flat *flat, size_t peer)
-{
-	if (!live.count++ || peer != last_peer)
-		put_key_of(&live, last_peer = peer);
-	live.at = put_prefix(live.at, flat);
-}
-
-static int note_live(struct nlmsghdr *head)
+static void note_live(struct nlmsghdr *head)
 {
 	struct flat flat;
 	const uint8_t *gateway;
 	if (!read_route(head, ifindex, &flat, &gateway))
-		return 0;
+		return;
 	flat.peer = head->nlmsg_type == RTM_NEWROUTE ? peer_of(peers, gateway) : NO_PEER;
+	if (request_is_full(&live))
+		finish(&live);
 	if (10 * held >= 7 * mask)
 		grow();
 	struct flat *slot = find(&flat);
 	if (flat.peer == NO_PEER) {
 		if (!slot->family)
-			return 0;
-		set_live(&flat, peer_count);
+			return;
+		take(&live, peers[slot->peer].key, &flat);
 		forget(slot);
-		return 1;
+		return;
 	}
 	if (slot->family && slot->peer == flat.peer)
-		return 0;
-	set_live(&flat, flat.peer);
+		return;
+	give(&live, peers[flat.peer].key, &flat);
 	held += !slot->family;
 	*slot = flat;
 	slot->family |= mark;
-	return 0;
 }
 
 static void listen_on(void)
@@ -240,8 +201,8 @@ static void listen_on(void)
 		parts[i] = (struct iovec){ buffers[i], MESSAGE };
 		batch[i].msg_hdr = (struct msghdr){ .msg_iov = &parts[i], .msg_iovlen = 1 };
 	}
-	for (start(&live);;) {
-		int removals = 0, got = recvmmsg(hear, batch, BATCH, MSG_WAITFORONE, NULL);
+	for (request_start(&live, 0);;) {
+		int got = recvmmsg(hear, batch, BATCH, MSG_WAITFORONE, NULL);
 		if (got < 0 && errno == ENOBUFS) {
 			while (recvmmsg(hear, batch, BATCH, MSG_DONTWAIT, NULL) > 0 || errno == ENOBUFS)
 				;
@@ -252,11 +213,7 @@ static void listen_on(void)
 		if (got < 0)
 			die("notifications");
 		for (int i = 0; i < got; i++)
-			removals += note_live((struct nlmsghdr *)buffers[i]);
-		if (removals) {
-			put_key_of(&live, peer_count);
-			live.at = stpcpy(live.at, "remove=true\n");
-		}
+			note_live((struct nlmsghdr *)buffers[i]);
 		finish(&live);
 		await_reply();
 	}
@@ -264,7 +221,6 @@ static void listen_on(void)
 
 int main(int argc, char **argv)
 {
-	static const uint8_t throwaway[32] = { 0xff, 1 };
 	size_t count;
 	if (argc != 5)
 		return 2;
@@ -273,13 +229,11 @@ int main(int argc, char **argv)
 	stamp(stamps, 0);
 	peers = map_file(argv[3], sizeof *peers, &peer_count, 0);
 	index_gateways(peers, peer_count);
-	key_lines = calloc(peer_count + 1, sizeof *key_lines);
 	requests = calloc(peer_count + 1, sizeof *requests);
-	for (size_t i = 0; i <= peer_count; i++)
-		put_key(key_lines[i], i < peer_count ? peers[i].key : throwaway);
-	uapi = uapi_open(argv[2]);
-	ask = netlink_open();
-	hear = netlink_open();
+	device_open(argv[2]);
+	can_take = device->takes(peers->key);
+	ask = netlink_open(NETLINK_ROUTE);
+	hear = netlink_open(NETLINK_ROUTE);
 	int size = RECEIVE_BUFFER, groups[] = { RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE };
 	setsockopt(hear, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
 	for (int i = 0; i < 2; i++)
