@@ -25,7 +25,7 @@ ANY_PROTOCOL: Final = 0
 HEAD: Final = """
 log stderr { warning, error, fatal, bug };
 router id 192.0.2.1;
-protocol device { scan time 10; }
+protocol device { scan time 3600; }
 protocol kernel kernel4 { ipv4 { import none; export all; }; scan time 3600; }
 protocol static static4 { ipv4;
 """

@@ -87,6 +87,9 @@ class Place:
         name = self.device.name
         self.spoken = name if self.kernel else str(SOCKETS / f"{name}.sock")
         """The device, as the C programs take it."""
+        if self.kernel:  # it gets none by itself, and BIRD takes no gateway of a link without one
+            own = derived_address(LINK_LOCAL, PublicKey.parse(self.device.public_key))
+            self.namespace.ip("address", "add", f"{px.address_text(own)}/64", "dev", name)
         with self.namespace.enter():
             self._ask = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
 
