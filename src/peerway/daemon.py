@@ -167,7 +167,7 @@ class Daemon:
 
     def _tap(self, devices: WireguardDevices) -> DeviceTap | None:
         try:
-            return NlmonTap(devices.port_ids)
+            return NlmonTap(devices.mark)
         except OSError as error:
             log.info("no nlmon tap (%s): changes of other programs are found by polling", error.strerror or error)
             return None

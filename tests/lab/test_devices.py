@@ -16,7 +16,6 @@ import pytest
 from peerway.backends.device import BaseDevice
 from peerway.backends.devices import SOCKETS, WireguardDevices
 from peerway.backends.kernel import KernelDevice
-from peerway.backends.netlink import NETLINK_GENERIC, NetlinkSocket
 from peerway.backends.userspace import UserspaceDevice
 from peerway.lab import wireguard
 from peerway.lab.namespace import Namespace
@@ -403,17 +402,3 @@ async def test_new_socket_gives_a_hint(namespace: Namespace, tmp_path: Path) -> 
         listener.bind(os.fspath(tmp_path / "not" / "yet" / "wg0.sock"))
         assert select.select([watched], [], [], 20)[0]
     await devices.close()
-
-
-async def test_port_ids_are_those_of_our_requests(device: WireGuard) -> None:
-    """What the tap must ignore are the port ids of kernel handles; userspace ones have none."""
-    link = link_of(device)
-    with device.namespace.enter():
-        devices = WireguardDevices()
-        handle = (await devices.find([link]))[link.ifindex]
-        await handle.read()
-        assert len(devices.port_ids()) == (0 if device.userspace else 1)
-        with NetlinkSocket(NETLINK_GENERIC) as another:
-            assert another.port not in devices.port_ids()
-        await devices.close()
-        assert devices.port_ids() == set()

@@ -332,10 +332,12 @@ def test_without_a_tap_it_polls(
 ) -> None:
     """A kernel without nlmon is no error: there is no tap, and the log says why."""
 
-    def refuse(_: object) -> None:
+    def refuse(_: int) -> None:
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
     monkeypatch.setattr(daemon, "NlmonTap", refuse)
+    devices = WireguardDevices.__new__(WireguardDevices)
+    devices.mark = 1
     with caplog.at_level("INFO"):
-        assert Daemon(Settings(), None)._tap(WireguardDevices.__new__(WireguardDevices)) is None
+        assert Daemon(Settings(), None)._tap(devices) is None
     assert "no nlmon tap (Operation not supported)" in caplog.text

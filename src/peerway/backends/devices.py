@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -38,6 +39,8 @@ class WireguardDevices:
         """
         `sockets` is where userspace programs have their sockets. The network namespace is the calling thread's.
         """
+        self.mark = int.from_bytes(os.urandom(4), sys.byteorder) or 1
+        """What our requests to the kernel bear, and nobody else's (protocols/nlmon.py)."""
         self._sockets = sockets
         self._told = False  # that permission is missing
         self._handles: dict[int, KernelDevice | UserspaceDevice] = {}
@@ -73,16 +76,6 @@ class WireguardDevices:
         """
         return self._watch is not None and self._watch.read_hints()
 
-    def port_ids(self) -> set[int]:
-        """
-        The netlink port ids of our own requests to kernel devices, for whoever listens to those of others.
-        """
-        return {
-            handle.port_id
-            for handle in self._handles.values()
-            if isinstance(handle, KernelDevice) and handle.port_id is not None
-        }
-
     async def close(self) -> None:
         """
         Close all handles, and the watch.
@@ -99,7 +92,7 @@ class WireguardDevices:
         if isinstance(known, KernelDevice):
             known.name = link.name
             return known
-        return KernelDevice(link.name, link.ifindex)
+        return KernelDevice(link.name, link.ifindex, self.mark)
 
     def _userspace(self, link: Link) -> KernelDevice | UserspaceDevice:
         known = self._handles.get(link.ifindex)

@@ -44,8 +44,12 @@ class KernelDevice(BaseDevice):
     calling thread, and follows the interface by its index.
     """
 
-    def __init__(self, name: str, ifindex: int) -> None:
+    def __init__(self, name: str, ifindex: int, mark: int = 0) -> None:
+        """
+        Its requests bear the mark, by which a tap leaves them out (protocols/nlmon.py).
+        """
         super().__init__(name, ifindex)
+        self.mark = mark
         self._socket: NetlinkSocket | None = None
         self._family = 0
         self._memory = Memory()
@@ -54,13 +58,6 @@ class KernelDevice(BaseDevice):
     @override
     def backend(self) -> Backend:
         return Backend.KERNEL
-
-    @property
-    def port_id(self) -> int | None:
-        """
-        The netlink port id that our requests come from, None while no socket is open.
-        """
-        return self._socket.port if self._socket else None
 
     @override
     async def close(self) -> None:
@@ -73,7 +70,7 @@ class KernelDevice(BaseDevice):
 
     def _open(self) -> NetlinkSocket:
         if self._socket is None:
-            sock = NetlinkSocket(NETLINK_GENERIC)
+            sock = NetlinkSocket(NETLINK_GENERIC, mark=self.mark)
             try:
                 self._family = wireguard_family(sock)
             except BaseException:

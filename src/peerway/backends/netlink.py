@@ -124,15 +124,16 @@ class NetlinkSocket:
     One netlink socket. Raises OSError if it cannot be opened.
     """
 
-    def __init__(self, protocol: int, *, timeout: float = TIMEOUT) -> None:
+    def __init__(self, protocol: int, *, timeout: float = TIMEOUT, mark: int = 0) -> None:
         """
-        Open a socket of this netlink protocol (NETLINK_ROUTE, NETLINK_GENERIC) with a port id of its own.
+        Open a socket of this netlink protocol (NETLINK_ROUTE, NETLINK_GENERIC) with a port id of its own. Requests
+        bear the mark as their sender, which the kernel does not look at.
         """
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._buffer = memoryview(bytearray(_REPLY_BUFFER))
         self._receive_into: Receive = self._socket.recv_into
         self._burst = Burst(self._socket) if AVAILABLE else None
-        self._seq = 0
+        self._seq, self._mark = 0, mark
         try:
             self._option(NETLINK_EXT_ACK)
             self._option(NETLINK_CAP_ACK)  # also keeps the keys of a refused request out of the answer
@@ -270,7 +271,7 @@ class NetlinkSocket:
         Raises NetlinkError with the kernel's words; `doing` says in an error what was being done.
         """
         seq = self.next_seq()
-        self.send(nl.message(kind, flags | nl.NLM_F_REQUEST | nl.NLM_F_ACK, seq, payload))
+        self.send(nl.message(kind, flags | nl.NLM_F_REQUEST | nl.NLM_F_ACK, seq, payload, self._mark))
         replies: list[nl.Message] = []
         while True:
             for message in nl.messages(self.receive()):

@@ -15,7 +15,6 @@ import logging
 import select
 import socket
 import struct
-from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
@@ -48,12 +47,11 @@ class NlmonTap:
     Shows that another program changed a kernel WireGuard device (model.ports.DeviceTap).
     """
 
-    def __init__(self, ours: Callable[[], Collection[int]]) -> None:
+    def __init__(self, mark: int) -> None:
         """
-        Make the tap in the calling thread's network namespace. `ours` gives the netlink port ids of our own
-        requests. Raises OSError with a sentence if this kernel or our privileges do not allow a tap.
+        Make the tap in the calling thread's network namespace; `mark` is what our own requests bear. Raises OSError
+        with a sentence if this kernel or our privileges do not allow a tap.
         """
-        self._ours = ours
         self._pending: dict[tuple[int, int], list[int | str | None]] = {}
         self._again: set[int | str | None] = set()
         self._closed = False
@@ -66,7 +64,7 @@ class NlmonTap:
             self.name, self._ifindex = _make_link(self._route)
             stack.callback(_remove_link, self._route, self._ifindex)
             _change_link(self._route, self._ifindex, flags=rtlink.IFF_UP)  # or bind() leaves an ENETDOWN behind
-            self._socket = _packet_socket(self.name, family)
+            self._socket = _packet_socket(self.name, family, mark)
             stack.callback(self._socket.close)
             _change_link(self._route, self._ifindex, nl.attribute_text(IFLA_IFALIAS, ALIAS))
             self._timer = Timer()
@@ -119,9 +117,7 @@ class NlmonTap:
             told.add(None)
             return
         if isinstance(seen, nlmon.SetAnswer):
-            devices = self._pending.pop((seen.pid, seen.seq), [None])
-            if seen.port not in self._ours():
-                told.update(devices)
+            told.update(self._pending.pop((seen.pid, seen.seq), [None]))
         elif seen.acknowledged:
             if len(self._pending) >= MAX_PENDING:
                 self._pending.pop(next(iter(self._pending)))
@@ -192,11 +188,11 @@ def _remove_link(route: NetlinkSocket, ifindex: int) -> None:
         route.request(rtlink.RTM_DELLINK, 0, rtlink.IFINFOMSG.pack(0, 0, ifindex, 0, 0), doing="removing the tap")
 
 
-def _packet_socket(name: str, family: int) -> socket.socket:
+def _packet_socket(name: str, family: int, mark: int) -> socket.socket:
     # Protocol 0 until the filter is there, so that nothing else gets in.
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
     try:
-        count, program = nlmon.bpf(family)
+        count, program = nlmon.bpf(family, mark)
         instructions = ctypes.create_string_buffer(program, len(program))
         sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", count, ctypes.addressof(instructions)))
         try:

@@ -1,7 +1,9 @@
 """What an nlmon tap shows of WireGuard: requests to change a device, and the kernel's answers to them.
 
 A classic BPF program lets only those through, and of a request only its headers and the attribute that names the
-device, so that no key is ever copied to us. Source: packet(7), linux/filter.h, drivers/net/nlmon.c.
+device, so that no key is ever copied to us. Our own requests bear a mark where a port id may stand, which the kernel
+does not look at but repeats in its answer; by it the program leaves both out. Source: packet(7), linux/filter.h,
+drivers/net/nlmon.c.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ NETLINK_GENERIC: Final = 16
 FRAME: Final = 512  # bytes; the filter passes at most 275
 
 _INSTRUCTION: Final = Struct("=HBBI")
+_PID: Final = 12  # where a message's header has its port id
+
 _LD_W: Final = 0x20
 _LD_H: Final = 0x28
 _LD_B: Final = 0x30
@@ -49,29 +53,31 @@ class SetRequest:
 @dataclass(frozen=True, slots=True)
 class SetAnswer:
     """
-    The kernel's answer, after a request took effect or failed: the port id it goes to, and the request's identity.
+    The kernel's answer, after a request took effect or failed: the request's identity.
     """
 
-    port: int
     pid: int
     seq: int
     errno: int
 
 
-def bpf(family: int) -> tuple[int, bytes]:
+def bpf(family: int, mark: int) -> tuple[int, bytes]:
     """
-    The filter for SET requests of the WireGuard family and the answers to them: how many instructions, and those.
+    The filter for SET requests of the WireGuard family and the answers to them, without those that bear the mark: how
+    many instructions, and those.
     """
     # BPF loads big-endian, headers are in host order: the constants are turned. Lengths of the first attribute are
     # below 256, so one byte tells. A jump counts the instructions that it skips.
     length = _ATTRIBUTE + (0 if sys.byteorder == "little" else 1)
     program = (
         (_LD_W, 0, 0, _PROTOCOL),
-        (_JEQ, 0, 15, NETLINK_GENERIC),
+        (_JEQ, 0, 19, NETLINK_GENERIC),
         (_LD_H, 0, 0, 4),
-        (_JEQ, 0, 9, _turned(family)),
+        (_JEQ, 0, 11, _turned(family)),
+        (_LD_W, 0, 0, _PID),
+        (_JEQ, 15, 0, _turned(mark, 4)),
         (_LD_B, 0, 0, _GENL),
-        (_JEQ, 0, 11, wireguard.WG_CMD_SET_DEVICE),
+        (_JEQ, 0, 13, wireguard.WG_CMD_SET_DEVICE),
         (_LD_H, 0, 0, _ATTRIBUTE + 2),
         (_JEQ, 2, 0, _turned(wireguard.WGDEVICE_A_IFINDEX)),
         (_JEQ, 1, 0, _turned(wireguard.WGDEVICE_A_IFNAME)),
@@ -79,9 +85,11 @@ def bpf(family: int) -> tuple[int, bytes]:
         (_LD_B, 0, 0, length),
         (_ADD, 0, 0, _ATTRIBUTE),
         (_RET_A, 0, 0, 0),
-        (_JEQ, 0, 3, _turned(nl.NLMSG_ERROR)),
+        (_JEQ, 0, 5, _turned(nl.NLMSG_ERROR)),
         (_LD_H, 0, 0, _ANSWERED + 4),
-        (_JEQ, 0, 1, _turned(family)),
+        (_JEQ, 0, 3, _turned(family)),
+        (_LD_W, 0, 0, _ANSWERED + _PID),
+        (_JEQ, 1, 0, _turned(mark, 4)),
         (_RET, 0, 0, _ANSWERED + nl.HEADER.size),
         (_RET, 0, 0, 0),
     )
@@ -101,7 +109,7 @@ def parse(frame: bytes) -> SetRequest | SetAnswer:
         raise RemoteProtocolError(f"nlmon: an acknowledgement of {len(frame)} bytes")
     error = int.from_bytes(frame[nl.HEADER.size : _ANSWERED], sys.byteorder, signed=True)
     _, _, _, asked_seq, asked_pid = nl.HEADER.unpack_from(frame, _ANSWERED)
-    return SetAnswer(pid, asked_pid, asked_seq, -error)
+    return SetAnswer(asked_pid, asked_seq, -error)
 
 
 def _device(attribute: bytes) -> int | str | None:
@@ -113,5 +121,5 @@ def _device(attribute: bytes) -> int | str | None:
     return None
 
 
-def _turned(number: int) -> int:
-    return int.from_bytes(number.to_bytes(2, sys.byteorder), "big")
+def _turned(number: int, size: int = 2) -> int:
+    return int.from_bytes(number.to_bytes(size, sys.byteorder), "big")

@@ -10,6 +10,7 @@ import pytest
 
 from peerway.backends import devices as module
 from peerway.backends.devices import WireguardDevices, listeners
+from peerway.backends.kernel import KernelDevice
 from peerway.model.device import Backend
 from peerway.model.link import Link
 
@@ -32,6 +33,15 @@ async def test_devices_are_told_by_kind_and_socket(tmp_path: Path, wg1: socket.s
     devices = WireguardDevices(tmp_path)
     found = await devices.find([*OTHERS, KERNEL, TUN, Link(5, "tun0", "tun", up=True)])
     assert {ifindex: handle.backend for ifindex, handle in found.items()} == {3: Backend.KERNEL, 4: Backend.USERSPACE}
+    await devices.close()
+
+
+async def test_requests_to_the_kernel_bear_our_mark(tmp_path: Path) -> None:
+    """The tap leaves out what bears it, so it is never 0, which other programs' requests bear."""
+    devices = WireguardDevices(tmp_path)
+    handle = (await devices.find([KERNEL]))[3]
+    assert isinstance(handle, KernelDevice)
+    assert handle.mark == devices.mark != 0
     await devices.close()
 
 

@@ -20,6 +20,7 @@ from peerway.protocols import genetlink, wireguard, wireguard_set
 from peerway.protocols import netlink as nl
 from tests.harness.columns import groups
 
+MARK = 4711
 A = PublicKey(bytes([17] * 32))
 ONE, TWO = parse("10.1.0.0/16"), parse("10.2.0.0/16")
 DEVICE = genetlink.HEADER.pack(0, 1) + nl.attribute_u32(1, 3) + nl.attribute_text(2, "wg0")
@@ -47,10 +48,10 @@ class Socket:
     opened: int
     sent: list[bytes]
 
-    def __init__(self, protocol: int) -> None:
+    def __init__(self, protocol: int, *, mark: int) -> None:
         assert protocol == 16
+        assert mark == MARK, "the tap would show us our own requests"
         Socket.opened += 1
-        self.port = 4000 + Socket.opened
         self.closed = False
 
     def request(self, kind: int, flags: int, payload: bytes = b"", *, doing: str = "") -> list[nl.Message]:
@@ -80,7 +81,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> KernelDevice:
     monkeypatch.setattr(kernel, "NetlinkSocket", Socket)
     monkeypatch.setattr(kernel, "PATIENCE", 0)
     Socket.opened, Socket.sent, Socket.error = 0, [], None
-    return KernelDevice("wg0", 3)
+    return KernelDevice("wg0", 3, MARK)
 
 
 async def test_interrupted_dump_is_made_again(device: KernelDevice) -> None:
@@ -139,16 +140,6 @@ async def test_refused_prefixes_are_told(device: KernelDevice) -> None:
     Socket.error = NetlinkError(errno.ENOMEM)
     refusals = await device.apply(AllowedIPsDelta(groups(((ONE, A), (TWO, A)))))
     assert [(refusal.prefix, refusal.errno) for refusal in refusals] == [(ONE, errno.ENOMEM), (TWO, errno.ENOMEM)]
-
-
-async def test_port_id_is_known_while_the_socket_is_open(device: KernelDevice) -> None:
-    """The tap ignores requests from this port."""
-    assert device.port_id is None
-    await device.apply(AllowedIPsDelta(groups(((ONE, A),))))
-    assert device.port_id == 4001
-    await device.close()
-    assert device.port_id is None
-    await device.close()
 
 
 async def test_zones_by_name_become_numbers(device: KernelDevice, monkeypatch: pytest.MonkeyPatch) -> None:

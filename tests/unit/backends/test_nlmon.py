@@ -17,14 +17,12 @@ from peerway.protocols import genetlink
 from peerway.protocols import netlink as nl
 
 FAMILY = 36
-OURS = 4242
 
 
 class Tap(NlmonTap):
     """A tap whose frames come from a socket pair, and whose losses a test decides."""
 
     def __init__(self) -> None:
-        self._ours = lambda: {OURS}
         self._pending = {}
         self._again = set()
         self._timer = Timer()
@@ -75,16 +73,6 @@ def test_device_is_told_at_the_answer(tap: Tap, device: int | str, errno: int) -
     assert tap.read_hints() == set()
     tap.answered(errno=errno)
     assert tap.read_hints() == {device}
-    assert tap.read_hints() == set()
-
-
-def test_our_own_answers_are_ignored(tap: Tap) -> None:
-    """Our own change is no news, also when another program uses the same sequence number."""
-    tap.asked(3)
-    tap.answered(port=OURS)
-    assert tap.read_hints() == set()
-    assert not tap._pending
-    tap.answered(port=OURS)
     assert tap.read_hints() == set()
 
 

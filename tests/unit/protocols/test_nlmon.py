@@ -20,12 +20,13 @@ from peerway.protocols.errors import RemoteProtocolError
 from tests.harness.columns import groups
 
 FAMILY = 36
+MARK = 0xA1B2C3D4
 KEY = PublicKey(bytes([17] * 32))
 
 
 def passed(frame: bytes, protocol: int = 16, family: int = FAMILY) -> bytes:
     """What the filter lets through of a frame."""
-    count, program = nlmon.bpf(family)
+    count, program = nlmon.bpf(family, MARK)
     instructions = list(struct.iter_unpack("=HBBI", program))
     assert len(instructions) == count
     accumulator = at = 0
@@ -33,11 +34,10 @@ def passed(frame: bytes, protocol: int = 16, family: int = FAMILY) -> bytes:
         code, if_true, if_false, k = instructions[at]
         at += 1
         match code:
-            case 0x20:
-                assert k == 0xFFFFF000
+            case 0x20 if k == 0xFFFFF000:
                 accumulator = protocol
-            case 0x28 | 0x30:
-                size = 2 if code == 0x28 else 1
+            case 0x20 | 0x28 | 0x30:
+                size = {0x20: 4, 0x28: 2, 0x30: 1}[code]
                 if k + size > len(frame):
                     return b""
                 accumulator = int.from_bytes(frame[k : k + size], "big")
@@ -63,7 +63,7 @@ def acknowledgement(request: bytes, errno: int = 0, port: int = 4242, *, whole: 
     return nl.message(nl.NLMSG_ERROR, 0, 7, payload, port)
 
 
-@given(st.integers(1, 2**31 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.booleans())
+@given(st.integers(1, 2**31 - 1), st.integers(0, 2**32 - 1), st.integers(0, MARK - 1), st.booleans())
 def test_request_by_index_is_read(ifindex: int, seq: int, pid: int, acknowledged: bool) -> None:
     """A request that names its device by index first, as ours do."""
     flags = nl.NLM_F_ACK if acknowledged else 0
@@ -93,11 +93,20 @@ def test_no_key_passes_the_filter(first: bytes) -> None:
 
 @given(st.integers(0, 133), st.integers(0, 2**32 - 1), st.booleans())
 def test_answer_is_read(errno: int, port: int, whole: bool) -> None:
-    """It carries the port id of the sender, and the identity that the request had."""
+    """It carries the identity that the request had, whoever it goes to."""
     request = set_request(nl.attribute_u32(1, 3), nl.attribute(3, b"\x5e" * 32))
     some = passed(acknowledgement(request, errno, port, whole=whole))
-    assert nlmon.parse(some) == nlmon.SetAnswer(port, pid=9, seq=7, errno=errno)
+    assert nlmon.parse(some) == nlmon.SetAnswer(pid=9, seq=7, errno=errno)
     assert b"\x5e" * 8 not in some
+
+
+def test_what_bears_our_mark_stays_out() -> None:
+    """Our own requests are no news, nor are the answers to them; a port that has the mark's number is another thing."""
+    ours, other = (set_request(nl.attribute_u32(1, 3), pid=pid) for pid in (MARK, MARK + 1))
+    assert passed(ours) == passed(acknowledgement(ours)) == b""
+    assert passed(acknowledgement(ours, 22, whole=True)) == b""
+    assert passed(other)
+    assert passed(acknowledgement(other, port=MARK))
 
 
 @pytest.mark.parametrize(
@@ -148,6 +157,6 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 
 def test_filter_is_for_this_byte_order() -> None:
     """Headers are in host order and BPF loads big-endian, so constants are turned on a little-endian machine."""
-    _, program = nlmon.bpf(0x1234)
+    _, program = nlmon.bpf(0x1234, MARK)
     constants = [k for code, _, _, k in struct.iter_unpack("=HBBI", program) if code == 0x15]
     assert (0x3412 if sys.byteorder == "little" else 0x1234) in constants
