@@ -26,14 +26,6 @@ struct kernel_head {
 	struct nlattr peers;
 };
 
-static inline char *put(char *at, int type, const void *data, size_t size)
-{
-	*(struct nlattr *)at = (struct nlattr){ .nla_len = NLA_HDRLEN + size, .nla_type = type };
-	memcpy(at + NLA_HDRLEN, data, size);
-	memset(at + NLA_HDRLEN + size, 0, NLA_ALIGN(size) - size);
-	return at + NLA_HDRLEN + NLA_ALIGN(size);
-}
-
 static inline char *open_nest(char *at, int type)
 {
 	return put(at, type | NLA_F_NESTED, "", 0);

@@ -5,13 +5,9 @@
  */
 #include "netlink.h"
 
-static void add(struct nlmsghdr *head, int type, const void *data, size_t size)
+static inline void add(struct nlmsghdr *head, int type, const void *data, size_t size)
 {
-	struct rtattr *at = (struct rtattr *)((char *)head + NLMSG_ALIGN(head->nlmsg_len));
-	at->rta_type = type;
-	at->rta_len = RTA_LENGTH(size);
-	memcpy(RTA_DATA(at), data, size);
-	head->nlmsg_len = NLMSG_ALIGN(head->nlmsg_len) + RTA_ALIGN(at->rta_len);
+	head->nlmsg_len = put((char *)head + head->nlmsg_len, type, data, size) - (char *)head;
 }
 
 static void add_gateway(struct nlmsghdr *head, int family, const uint8_t *gateway)

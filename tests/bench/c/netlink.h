@@ -15,6 +15,15 @@ static inline int netlink_open(int protocol)
 	return fd;
 }
 
+/* Write an attribute; returns where the next one goes. */
+static inline char *put(char *at, int type, const void *data, size_t size)
+{
+	*(struct nlattr *)at = (struct nlattr){ .nla_len = NLA_HDRLEN + size, .nla_type = type };
+	memcpy(at + NLA_HDRLEN, data, size);
+	memset(at + NLA_HDRLEN + size, 0, NLA_ALIGN(size) - size);
+	return at + NLA_HDRLEN + NLA_ALIGN(size);
+}
+
 static inline void ask_for_dump(int fd, int family)
 {
 	struct { struct nlmsghdr head; struct rtmsg route; } ask = {
