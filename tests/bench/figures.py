@@ -59,7 +59,8 @@ def line(cells: Sequence[str]) -> str:
 def markdown(rows: Sequence[Row]) -> str:
     """The table for a page."""
     lines = [TITLES, ("---", "---", "---:", "---:", "---:", "---"), *(row.cells() for row in rows)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    escaped = ([cell.replace("|", "\\|") for cell in cells] for cells in lines)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in escaped)
 
 
 def _number(value: float) -> str:

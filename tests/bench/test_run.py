@@ -105,6 +105,12 @@ def test_percentiles_are_values_that_were_seen() -> None:
     assert figures.percentile(range(1000), 0.99) == 990
 
 
+def test_a_bar_is_no_column() -> None:
+    """What is measured may be a command with a pipe; its line has as many cells as the others."""
+    lines = figures.markdown([Row("`a | b`", "s", [], [1])]).splitlines()
+    assert [len(re.findall(r"(?<!\\)\|", line)) for line in lines] == [7, 7, 7]
+
+
 def test_a_plot_has_a_point_for_each_size() -> None:
     """Each size has a point on both lines, and equal ratios are equal distances."""
     rows = [Row("a", "s", [x / 1e6], [x / 5e5], size=x) for x in (1_000, 10_000, 100_000)]
