@@ -27,6 +27,7 @@ from tools.manpages import pages
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/features/*.md")]
 LANGUAGES = {"bird", "console", "frr", "ini", "sh", "text", "yaml"}  # text is output alone; each other one has its test
 PROGRAMS = {
+    "tools/vm.py",
     "cp",
     "curl",
     "ip",
