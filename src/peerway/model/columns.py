@@ -17,8 +17,8 @@ from peerway.model.prefix import AF_INET, AF_INET6, V6, Prefix
 Column = npt.NDArray[Any]
 Codes = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
-Places = dict[int, tuple[Column, npt.NDArray[np.intp], Mask]]
-"""By identity of a column, which stands with it: where prefixes are in that column, and whether they are."""
+Places = tuple[npt.NDArray[np.intp], Mask]
+"""Where prefixes stand in a column, and whether they do."""
 
 WIDTH: Final = 17
 IPV4: Final = np.dtype(np.uint64)
@@ -28,8 +28,9 @@ FAMILIES: Final = (AF_INET, AF_INET6)
 PART: Final = 4096  # rows that become objects at a time
 DENSE: Final = 4  # where one of so many prefixes is wanted, to merge is quicker than to search
 
-_found: tuple[Column, Column, npt.NDArray[np.intp], Mask] | None = None
-"""What `place` was asked for last, and its answer: the same is often asked of one table after the other."""
+_asked: tuple[Column, dict[int, tuple[Column, Places]]] = np.empty(0, IPV4), {}
+"""The prefixes that `place` was asked for last, and its answers by identity of a column, which stands with its own: the
+same is asked of one table after the other, and many of them share a column."""
 
 
 def family(column: Column) -> int:
@@ -168,36 +169,40 @@ def pick(sorted_column: Column, mask: Mask) -> Column:
     """
     The same, of a column that is asked soon where they stand in it.
     """
-    global _found  # noqa: PLW0603 - it holds nothing that cannot be found again
     part = chosen(sorted_column, mask)
-    if len(part) > PART:
-        _found = sorted_column, part, np.flatnonzero(mask), np.ones(len(part), np.bool_)
+    if len(part):
+        _answers(part)[id(sorted_column)] = sorted_column, (np.flatnonzero(mask), np.ones(len(part), np.bool_))
     return part
 
 
 def forget() -> None:
     """
-    Give back the memory of what was found last.
+    Give back the memory of what was asked for last.
     """
-    global _found  # noqa: PLW0603 - as above
-    _found = None
+    _answers(none(AF_INET))
 
 
-def place(sorted_column: Column, wanted: Column) -> tuple[npt.NDArray[np.intp], Mask]:
+def place(sorted_column: Column, wanted: Column) -> Places:
     """
     Where each wanted prefix stands in a sorted column, and whether it is there. Not to be changed.
     """
-    global _found  # noqa: PLW0603 - as above
-    found = _found
-    if found is not None and found[0] is sorted_column and found[1] is wanted:
-        return found[2], found[3]
-    at, there = _place(sorted_column, wanted)
-    if len(wanted) > PART:
-        _found = sorted_column, wanted, at, there
-    return at, there
+    answers = _answers(wanted)
+    if id(sorted_column) not in answers:
+        answers[id(sorted_column)] = sorted_column, _place(sorted_column, wanted)
+    return answers[id(sorted_column)][1]
 
 
-def _place(sorted_column: Column, wanted: Column) -> tuple[npt.NDArray[np.intp], Mask]:
+def _answers(wanted: Column) -> dict[int, tuple[Column, Places]]:
+    """What was found out about these prefixes, which are those that were asked for last from now on."""
+    global _asked  # noqa: PLW0603 - it holds nothing that cannot be found again
+    last, answers = _asked
+    if last is not wanted:
+        answers = {}
+        _asked = wanted, answers
+    return answers
+
+
+def _place(sorted_column: Column, wanted: Column) -> Places:
     if wanted is sorted_column:
         return np.arange(len(wanted)), np.ones(len(wanted), np.bool_)
     if not len(sorted_column):

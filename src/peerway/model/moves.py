@@ -19,7 +19,7 @@ from peerway.model.keys import PublicKey
 from peerway.model.prefix import Prefix
 from peerway.model.rib import Rib
 from peerway.model.situations import kinds
-from peerway.model.table import find_all, grouped
+from peerway.model.table import grouped
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +56,7 @@ def moves(interface: Interface, rib: Rib, column: Column, decide: Callable[[Pref
     """
     Sort out the plain moves of a sorted column. Only for a policy whose verdicts follow from the situation.
     """
-    mine, held, entries = find_all((interface.ledger.ours, interface.held, rib.entries), column)
+    mine, held, entries = (table.find(column) for table in (interface.ledger.ours, interface.held, rib.entries))
     plain = _settled(interface, column, mine, held)
     target = np.full(rib.entries.codes, -1, np.int32)  # by entry; -1: decided in the usual way
     for entry, some in grouped(cl.chosen(column, plain), entries[plain]):

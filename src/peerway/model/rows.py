@@ -134,9 +134,9 @@ class Rows:
 
     # many rows
 
-    def find(self, wanted: Column, places: cl.Places | None = None) -> Codes:
+    def find(self, wanted: Column) -> Codes:
         """
-        The code of each wanted prefix, 0 for none. `places` is what was found out about `wanted` in other rows.
+        The code of each wanted prefix, 0 for none.
         """
         self._ripen()
         if not len(self._young) and cl.same(wanted, self._column):
@@ -144,10 +144,8 @@ class Rows:
         codes = np.zeros(len(wanted), np.int32)
         for column, held in ((self._column, self._codes), (self._young, self._young_codes)):
             if len(column):
-                known = (places or {}).get(id(column)) or (column, *cl.place(column, wanted))
-                if places is not None:
-                    places[id(column)] = known
-                np.copyto(codes, held[known[1]], where=known[2])
+                at, found = cl.place(column, wanted)
+                np.copyto(codes, held[at], where=found)
         return codes
 
     def put(self, wanted: Column, codes: Codes) -> None:

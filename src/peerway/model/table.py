@@ -6,8 +6,8 @@ row holds its code. Code 0 means no row.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from typing import Any, Final, Generic, TypeVar, cast
+from collections.abc import Hashable, Iterable, Iterator, Mapping, MutableMapping
+from typing import Final, Generic, TypeVar, cast
 
 import numpy as np
 from typing_extensions import override
@@ -276,14 +276,6 @@ class Table(MutableMapping[Prefix, V], Generic[V]):
     @override
     def __repr__(self) -> str:
         return f"Table({dict(self)!r})"
-
-
-def find_all(tables: Sequence[Table[Any]], column: Column) -> list[Codes]:
-    """
-    The code of each prefix in each of several tables, which often share a column.
-    """
-    places: cl.Places = {}
-    return [table.family(column).find(column, places) for table in tables]
 
 
 def grouped(column: Column, codes: Codes) -> Iterator[tuple[int, Column]]:
